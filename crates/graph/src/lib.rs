@@ -86,8 +86,8 @@ pub use compose::{
     MatrixNorm, PoissonNll, Reduction, RotaryEmbedding, RotaryPairs, ScatterReduction, SlidingBlocks, TripletMargin,
 };
 pub use compose::{
-    BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode, PerAxis,
-    Pooling,
+    BagMode, Embedding, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
+    PerAxis, Pooling,
 };
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;

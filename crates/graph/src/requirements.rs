@@ -83,12 +83,9 @@ impl Arena {
         let op = &self.nodes[id.key].op;
         let requirements: Vec<Requirement> = if let Op::Scan { body, operands, result } = op {
             let indexed = body.indexed(*result).into_iter();
-            indexed.map(|(number, bound)| Requirement {
-                indices: operands[number],
-                least: 0,
-                bound,
-                except: None,
-            }).collect()
+            indexed
+                .map(|(number, bound)| Requirement { indices: operands[number], least: 0, bound, except: None })
+                .collect()
         } else if let Some((operand, indices, axis)) = indices_of(op) {
             vec![Requirement { indices, least: 0, bound: self.nodes[operand.key].shape[axis], except: None }]
         } else {

@@ -223,7 +223,7 @@ fn gradients_where_a_naive_formula_has_none() {
     assert_close(&slopes(&[0.0, 4.0], |x| x.norm(0.5, ..)), &[0.0, 1.0]);
     assert_close(&slopes(&[0.0, -2.0], |x| x.norm(3.0, ..)), &[0.0, -1.0]);
     assert_close(&slopes(&[0.0], |x| x.binary_cross_entropy_with_logits(x.stop_gradient() + 1.0, Sum)), &[-0.5]);
-    // 0 and 1 as probabilities: the logarithm that is cut off gives nothing, the other its own.
+    // 0 and 1 as probabilities that are right: the logarithm that is cut off gives nothing, the other its own.
     assert_close(&values(&[0.0, 1.0], |x| x.binary_cross_entropy(1.0 - x, Each)), &[100.0, 100.0]);
     assert_close(&slopes(&[0.0, 1.0], |x| x.binary_cross_entropy(x.stop_gradient(), Sum)), &[1.0, -1.0]);
     fn kl(x: Expr<'_>) -> Expr<'_> {

@@ -20,12 +20,10 @@ type Mistake = for<'g> fn(Wrong<'g>) -> Expr<'g>;
 
 const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("cumsum", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.cumsum(2)),
-    ("cumsum", "\"b\" is bool, but a float or i32 is needed", |w| w.b.cumsum(0)),
     ("cumprod", "axis -3 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.cumprod(-3)),
     ("logcumsumexp", "\"i\" is i32, but a float is needed", |w| w.i.logcumsumexp(0)),
     ("logcumsumexp", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.logcumsumexp(2)),
     ("cummax", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.cummax(2).0),
-    ("cummin", "\"b\" is bool, but a float or i32 is needed", |w| w.b.cummin(0).1),
     ("linear_recurrence", "shapes differ: \"x\" is [2, 3], \"empty\" is [2, 0]", |w| w.x.linear_recurrence(w.empty, 0)),
     ("linear_recurrence", "dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them", |w| {
         w.x.linear_recurrence(w.i, 0)
@@ -54,7 +52,7 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     }),
     ("bucketize", "\"x\" of shape [2, 3] has rank 2, but rank 1 is needed", |w| w.x.bucketize(w.x, false)),
     ("prod", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.prod(2)),
-    ("prod_keepdims", "\"b\" is bool, but a float or i32 is needed", |w| w.b.prod_keepdims(..)),
+    ("mean_keepdims", "\"b\" is bool, but a float is needed (cast it: .cast(DType::F32))", |w| w.b.mean_keepdims(..)),
     ("any", "axis 2 is out of range for \"b\" of shape [2, 3] (rank 2)", |w| w.b.any(2)),
     ("any_keepdims", "axis 0 is named twice", |w| w.b.any_keepdims([0, 0])),
     ("all", "axis 2 is out of range for \"b\" of shape [2, 3] (rank 2)", |w| w.b.all(2)),

@@ -1,7 +1,7 @@
 //! Functions at infinite, vast and tiny elements and next to their corners: values, and derivatives that both modes agree on.
 
 use arenagrad::train::schedules::{Constant, Cosine, Exponential, Linear, OneCycle, Step};
-use arenagrad::{DType, Device, Error, Expr, Graph, Init, Optimizer, Reduction, Session, Sgd};
+use arenagrad::{DType, Device, Error, Expr, Gelu, Graph, Init, Optimizer, Reduction, Session, Sgd};
 
 use crate::suite::devices::devices;
 use crate::suite::evaluate::Given;
@@ -405,5 +405,63 @@ fn second_derivatives_keep_their_digits_far_out() {
         let near = [1e-3, -1e-6];
         let squares: Vec<f64> = near.iter().map(|x: &f64| x.tanh().powi(2)).collect();
         close(&found(&device, dtype, &near, |x| x.tanhshrink()).reverse, &squares, dtype, "tanhshrink");
+    }
+}
+
+#[test]
+fn a_gelu_by_the_tangent_is_flat_or_steep_wherever_it_is_finite() {
+    for (device, dtype) in everywhere() {
+        let vast = if dtype == DType::F64 { 1e300 } else { 1e38 };
+        let x = [1e30, -1e30, vast, -vast, 1e10, -1e10, 100.0, -100.0, 1.5, f64::NAN];
+        let found = found(&device, dtype, &x, |x| x.gelu(Gelu::Tanh));
+        let of = |above: f64, below: f64, last: f64| {
+            [above, below, above, below, above, below, above, below, last, f64::NAN]
+        };
+        let what = format!("{device}, {dtype}");
+        let values = [1e30, 0.0, vast, 0.0, 1e10, 0.0, 100.0, 0.0, 1.399_571_576_980_232_8, f64::NAN];
+        close(&found.value, &values.map(|value| dtype.round(value)), dtype, &what);
+        let slopes = of(1.0, 0.0, 1.127_710_793_151_433);
+        close(&found.reverse, &slopes, dtype, &what);
+        close(&found.forward, &slopes, dtype, &what);
+        assert!(found.second[..8].iter().all(|second| *second == 0.0), "{what}: {:?}", found.second);
+    }
+}
+
+#[test]
+fn the_slope_of_atanh_is_its_formula_wherever_its_square_overflows() {
+    for (device, dtype) in everywhere() {
+        let vast = if dtype == DType::F64 { 1e200 } else { 1e30 };
+        let x = [0.5, 1.0, -1.0, 1.5, -1.5, vast, -vast, INF, -INF, f64::NAN];
+        let found = found(&device, dtype, &x, |x| x.atanh());
+        let what = format!("{device}, {dtype}");
+        let nan = f64::NAN;
+        close(&found.value, &[0.549_306_144_334_054_8, INF, -INF, nan, nan, nan, nan, nan, nan, nan], dtype, &what);
+        let slopes = [4.0 / 3.0, INF, INF, -0.8, -0.8, 0.0, 0.0, 0.0, 0.0, nan];
+        close(&found.reverse, &slopes, dtype, &what);
+        close(&found.forward, &slopes, dtype, &what);
+    }
+}
+
+/// The slopes are PyTorch's, but where a probability of 0 or 1 is right: there PyTorch's numbers have no digit left.
+#[test]
+fn a_probability_that_is_wrong_and_certain_is_learnt_from() {
+    let (p, t) = ([0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.25, f64::NAN], [0.0, 1.0, 0.0, 1.0, 0.5, 0.5, 0.75, 0.5]);
+    for (device, dtype) in everywhere() {
+        let g = Graph::new();
+        let [x, y] = ["p", "t"].map(|name| g.input_of(name, [8], dtype));
+        let losses = x.binary_cross_entropy(y, Reduction::None);
+        let [of_p, of_t] = losses.sum(..).grad([x, y]).expect("gradients");
+        let tangent = g.jvp(&[losses], &[x], &[x.ones_like()]).expect("a tangent")[0];
+        let given = Given::from([("p".to_owned(), p.to_vec()), ("t".to_owned(), t.to_vec())]);
+        let found = numbers(&g, &[losses, of_p, tangent, of_t], &given, &device);
+        let what = format!("{device}, {dtype}");
+        let (quarter, rest) = (0.25f64.ln(), 0.75f64.ln());
+        let expected = [0.0, 100.0, 100.0, 0.0, 50.0, 50.0, -0.75 * quarter - 0.25 * rest, f64::NAN];
+        close(&found[0], &expected, dtype, &what);
+        let slopes = [1.0, -1e12, 1e12, -1.0, -5e11, 5e11, -0.5 / 0.1875, f64::NAN];
+        close(&found[1], &slopes, dtype, &what);
+        close(&found[2], &slopes, dtype, &what);
+        let of_target = [100.0, 100.0, -100.0, -100.0, 100.0, -100.0, rest - quarter, f64::NAN];
+        close(&found[3], &of_target, dtype, &what);
     }
 }

@@ -240,6 +240,49 @@ fn divisions_of_integers_on_every_device() {
     }
 }
 
+/// What PyTorch gives for tensors of `int32`.
+#[test]
+fn powers_of_integers_wrap_and_those_of_negative_exponents_are_units() {
+    let bases = [2, 3, -1, 1, 0, -2, 1 << 30, 7, -7].map(f64::from);
+    let powers: [(i32, [i32; 9]); 14] = [
+        (0, [1; 9]),
+        (1, [2, 3, -1, 1, 0, -2, 1_073_741_824, 7, -7]),
+        (2, [4, 9, 1, 1, 0, 4, 0, 49, 49]),
+        (3, [8, 27, -1, 1, 0, -8, 0, 343, -343]),
+        (5, [32, 243, -1, 1, 0, -32, 0, 16807, -16807]),
+        (31, [i32::MIN, 1_264_544_299, -1, 1, 0, i32::MIN, 0, 265_001_655, -265_001_655]),
+        (32, [0, -501_334_399, 1, 1, 0, 0, 0, 1_855_011_585, 1_855_011_585]),
+        (63, [0, 2_111_105_451, -1, 1, 0, 0, 0, 1_075_496_887, -1_075_496_887]),
+        (1 << 30, [0, 1, 1, 1, 0, 0, 0, 1, 1]),
+        (i32::MAX, [0, -1_431_655_765, -1, 1, 0, 0, 0, -1_227_133_513, 1_227_133_513]),
+        (-1, [0, 0, -1, 1, 0, 0, 0, 0, 0]),
+        (-2, [0, 0, 1, 1, 0, 0, 0, 0, 0]),
+        (-3, [0, 0, -1, 1, 0, 0, 0, 0, 0]),
+        (i32::MIN, [0, 0, 1, 1, 0, 0, 0, 0, 0]),
+    ];
+    for device in devices() {
+        for (exponent, expected) in powers {
+            let expected = expected.map(f64::from);
+            let pairs = bases.map(|base| (base, f64::from(exponent)));
+            let found = of_two(BinaryFunction::Pow, DType::I32, &pairs, &device);
+            assert_eq!(found, expected, "{device}: exponents {exponent} that are given");
+            let g = Graph::new();
+            let base = g.input_of("base", [9], DType::I32);
+            let (number, known) =
+                (base.powf(f64::from(exponent)), g.literal([9], bases).cast(DType::I32).pow(exponent));
+            let given = Given::from([("base".to_owned(), bases.to_vec())]);
+            assert_eq!(numbers(&g, &[number, known], &given, &device), [expected, expected], "{device}: {exponent}");
+        }
+        let g = Graph::new();
+        let exponent = g.input_of("exponent", [5], DType::I32);
+        let of = |base: f64| exponent.full_like(base).pow(exponent);
+        let given = Given::from([("exponent".to_owned(), vec![0.0, 1.0, 31.0, 32.0, -1.0])]);
+        let found = numbers(&g, &[of(2.0), of(-1.0), of(0.0)], &given, &device);
+        let two = [1.0, 2.0, f64::from(i32::MIN), 0.0, 0.0];
+        assert_eq!(found, [two, [1.0, -1.0, -1.0, 1.0, -1.0], [1.0, 0.0, 0.0, 0.0, 0.0]], "{device}");
+    }
+}
+
 #[test]
 fn numbers_of_rust_as_they_are_written_serve_every_device() {
     for device in devices() {

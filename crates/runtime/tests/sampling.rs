@@ -256,7 +256,13 @@ fn bags_are_those_of_direct_loops() {
             let rows = g.input("table", [ROWS, COLUMNS]);
             let indices = g.input_of("tokens", [count], DType::I32);
             let own = is_weighted.then(|| g.input("weights", [count]));
-            let options = EmbeddingBag { mode, offsets: Some(offsets.clone()), include_last_offset, padding_index };
+            let options = EmbeddingBag {
+                mode,
+                offsets: Some(offsets.clone()),
+                include_last_offset,
+                padding_index,
+                ..EmbeddingBag::default()
+            };
             let result = rows.embedding_bag(indices, own, options);
             let direction = g.input("upstream", [bags, COLUMNS]);
             let derived =

@@ -1,7 +1,7 @@
 //! Activations, and vectors brought to length 1.
 
 use super::arguments::{Call, Value, held};
-use super::{Operator, Refusal, reductions};
+use super::{Operator, Refusal};
 use arenagrad::Expr;
 
 const ACTIVATION: &[&str] = &["input", "inplace"];
@@ -77,7 +77,7 @@ fn normalize<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let shape = input.shape()?;
     if matches!(call.get("dim"), Some(Value::List(_))) {
         let axes = call.axes("dim", shape.rank())?;
-        let norm = reductions::norm_over(call, input, call.number_or("p", 2.0)?, &axes)?;
+        let norm = input.norm(call.number_or("p", 2.0)?, axes.clone());
         let norm = norm.reshape(shape.reduced(axes.into_iter().collect()));
         return Ok(input / norm.clamp(Some(call.number_or("eps", 1e-12)?), None));
     }

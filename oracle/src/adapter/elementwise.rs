@@ -169,25 +169,9 @@ fn pow<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let power = match (input, exponent) {
         (Operand::Tensor { .. }, Operand::Number { value, .. }) if dtype.is_float() => base.powf(value),
         _ if dtype.is_float() => base.pow(power),
-        _ => power_of_integers(numeric(base), numeric(power)),
+        _ => numeric(base).pow(numeric(power)),
     };
     Ok(power.cast(dtype))
-}
-
-/// Powers of integers with integers, by squaring; of negative exponents there are those of 1 and -1, all else is 0.
-fn power_of_integers<'g>(base: Expr<'g>, exponent: Expr<'g>) -> Expr<'g> {
-    let mut product = base.ones_like();
-    let mut square = base;
-    let mut rest = exponent;
-    for _ in 0..31 {
-        let is_odd = rest.remainder(2).equal(1);
-        product = is_odd.where_(product * square, product);
-        square = square * square;
-        rest = rest.floor_divide(2);
-    }
-    let is_unit = base.equal(1) | base.equal(-1);
-    let sign = exponent.remainder(2).equal(1).where_(base, base * base);
-    exponent.less(0).where_(is_unit.where_(sign, 0), product)
 }
 
 /// Clamping, with PyTorch's gradients where an element equals a bound: if the bounds are numbers it gets none; if they are

@@ -1,9 +1,9 @@
 //! Operators that read or add at indices.
 
-use arenagrad::{DType, Expr};
+use arenagrad::{DType, Embedding, Expr};
 
 use super::arguments::Call;
-use super::{Operator, Refusal, reductions};
+use super::{Operator, Refusal};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
@@ -53,7 +53,7 @@ fn index_select<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 fn scatter_add<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let (input, source) = call.arithmetic("input", "src")?;
     let index = call.indices("index")?;
-    let (shape, dtype) = (input.shape()?, input.dtype()?);
+    let shape = input.shape()?;
     let axis = call.axis("dim", shape.rank())?;
     if index.shape()?.elements() == 0 {
         return Ok(input);
@@ -62,8 +62,7 @@ fn scatter_add<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     for (axis, &extent) in index.shape()?.iter().enumerate() {
         source = source.slice(axis as isize, 0, extent);
     }
-    let numeric = |tensor: Expr<'g>| if dtype == DType::Bool { tensor.cast(DType::I32) } else { tensor };
-    Ok(numeric(target).scatter_add(axis as isize, index, numeric(source)).cast(dtype).reshape(shape))
+    Ok(target.scatter_add(axis as isize, index, source).reshape(shape))
 }
 
 /// Rows of `weight` at the indices in `input`. PyTorch's own samples give the two in the other order; the dtypes tell
@@ -72,40 +71,17 @@ fn embedding<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let swapped = call.tensor("weight")?.dtype()? == DType::I32 && call.tensor("input")?.dtype()?.is_float();
     let (tokens, table) = if swapped { ("weight", "input") } else { ("input", "weight") };
     let (tokens, table) = (call.indices(tokens)?, call.tensor(table)?);
-    let shape = table.shape()?;
-    let [rows, _] = *shape.dims() else { return Err(Refusal::failed("an embedding's table is no matrix")) };
-    let table = match call.get("padding_idx") {
-        None => table,
-        Some(_) => {
-            let padding = call.integer("padding_idx")?;
-            let row = if padding < 0 { padding + rows as i64 } else { padding };
-            let held = call.graph.iota([rows, 1], 0).equal(row as i32);
-            held.where_(table.stop_gradient(), table)
-        }
-    };
-    Ok(prepared(call, table, tokens)?.index_select(0, tokens))
+    Ok(table.embedding(tokens, how_rows_are_read(call, table)?))
 }
 
-/// The table as the arguments `max_norm`, `norm_type` and `scale_grad_by_freq` have it read. PyTorch shortens the long rows of the table
-/// itself, so that no gradient passes through that; a row's gradient may be divided by how often the row was read.
-pub(super) fn prepared<'g>(call: &Call<'_, 'g>, table: Expr<'g>, tokens: Expr<'g>) -> Result<Expr<'g>, Refusal> {
-    let shape = table.shape()?;
-    let [rows, _] = *shape.dims() else { return Err(Refusal::failed("an embedding's table is no matrix")) };
-    let mut table = table;
-    if call.boolean_or("scale_grad_by_freq", false)? {
-        let tokens = tokens.flatten();
-        let ones = call.graph.full(tokens.shape()?, 1.0, call.dtype);
-        let counts = call.graph.zeros([rows], call.dtype).scatter_add(0, tokens, ones);
-        let divisor = counts.maximum(1.0).unsqueeze(1);
-        table = table.stop_gradient() + (table - table.stop_gradient()) / divisor;
-    }
-    if call.get("max_norm").is_some() {
-        let (most, order) = (call.number_or("max_norm", 0.0)?, call.number_or("norm_type", 2.0)?);
-        let held = table.stop_gradient();
-        let norm = reductions::norm_over(call, held, order, &[1])?.unsqueeze(1);
-        // PyTorch adds 1e-7 to the norms that it divides by.
-        let shortened = norm.greater(most).where_(held * (most / (norm + 1e-7)), held);
-        table = shortened + (table - held);
-    }
-    Ok(table)
+/// The arguments that `embedding` and `embedding_bag` have in common.
+pub(super) fn how_rows_are_read<'g>(call: &Call<'_, 'g>, table: Expr<'g>) -> Result<Embedding, Refusal> {
+    let rows = table.shape()?.first().copied().unwrap_or(0);
+    let padding = call.get("padding_idx").map(|_| call.integer("padding_idx")).transpose()?;
+    Ok(Embedding {
+        padding_index: padding.map(|padding| if padding < 0 { padding + rows as i64 } else { padding } as usize),
+        max_norm: call.get("max_norm").map(|_| call.number_or("max_norm", 0.0)).transpose()?,
+        norm_type: call.number_or("norm_type", 2.0)?,
+        scale_grad_by_freq: call.boolean_or("scale_grad_by_freq", false)?,
+    })
 }

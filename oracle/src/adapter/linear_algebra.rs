@@ -43,7 +43,9 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "linalg.svdvals" => Some(Operator::new(&["A", "*", "driver", "out"], |call| Ok(call.float("A")?.svdvals()))),
         "linalg.matrix_norm" => Some(Operator::new(&["A", "ord", "dim", "keepdim", "*", "dtype", "out"], matrix_norm)),
         "linalg.vector_norm" => Some(Operator::new(&["x", "ord", "dim", "keepdim", "*", "dtype", "out"], vector_norm)),
-        "linalg.multi_dot" => Some(Operator::new(&["tensors", "*", "out"], multi_dot)),
+        "linalg.multi_dot" => {
+            Some(Operator::new(&["tensors", "*", "out"], |call| Ok(call.graph.multi_dot(&call.tensors("tensors")?))))
+        }
         "trace" => Some(Operator::new(INPUT, |call| {
             let input = call.numeric("input")?;
             if input.shape()?.rank() != 2 { Err(Refusal::failed("a trace is of a matrix")) } else { Ok(input.trace()) }
@@ -101,17 +103,6 @@ fn added<'g>(call: &Call<'_, 'g>, product: Expr<'g>) -> Result<Expr<'g>, Refusal
     }
     let input = times(call.tensor("input")?.cast(dtype), beta)?.broadcast_to(shape);
     Ok(if dtype == DType::Bool { input | scaled } else { input + scaled })
-}
-
-/// The order in which the engine multiplies is for floats. The products of integers, which wrap, are the same in any.
-fn multi_dot<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
-    let tensors = call.tensors("tensors")?;
-    match *tensors {
-        [first, ref others @ ..] if first.dtype()? == DType::I32 => {
-            Ok(others.iter().fold(first, |product, factor| product.matmul(*factor)))
-        }
-        _ => Ok(call.graph.multi_dot(&tensors)),
-    }
 }
 
 fn pdist<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {

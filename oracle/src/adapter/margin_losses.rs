@@ -4,15 +4,14 @@ use arenagrad::{Expr, PoissonNll, Reduction, TripletMargin};
 
 use super::arguments::Call;
 use super::losses::{pair, reduced, reduction};
-use super::{Operator, Refusal, reductions};
+use super::{Operator, Refusal};
 
 pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
         "dist" => Some(Operator::new(&["input", "other", "p"], |call| {
             let (input, other) = call.floats("input", "other")?;
             let difference = input - other;
-            let axes: Vec<usize> = (0..difference.shape()?.rank()).collect();
-            reductions::norm_over(call, difference, call.number_or("p", 2.0)?, &axes)
+            Ok(difference.norm(call.number_or("p", 2.0)?, ..))
         })),
         "renorm" => Some(Operator::new(&["input", "p", "dim", "maxnorm", "*", "out"], renorm)),
         _ => None,

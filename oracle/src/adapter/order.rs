@@ -61,10 +61,9 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "argmax" => Operator::new(REDUCTION, |call| index(call, |x, axes| x.argmax(axes))),
         "argmin" => Operator::new(REDUCTION, |call| index(call, |x, axes| x.argmin(axes))),
         "aminmax" => Operator::several(&["input", "*", "dim", "keepdim", "out"], |call| {
-            let (input, dtype) = (call.numeric("input")?, call.tensor("input")?.dtype()?);
+            let input = call.tensor("input")?;
             let least = reduce(call, input, Expr::min, Expr::min_keepdims)?;
-            let greatest = reduce(call, input, Expr::max, Expr::max_keepdims)?;
-            Ok(vec![least.cast(dtype), greatest.cast(dtype)])
+            Ok(vec![least, reduce(call, input, Expr::max, Expr::max_keepdims)?])
         }),
         "nansum" => Operator::new(REDUCTION, |call| {
             call.same_dtype()?;
@@ -225,19 +224,6 @@ fn spread<'g>(
     Ok([spread, mean].map(|x| if keeps { x.reshape(kept.clone()) } else { x }).to_vec())
 }
 
-/// Where neighbours differ, `n` times over.
-fn differences_of_truth(truth: Expr<'_>, axis: isize, n: usize) -> Result<Expr<'_>, Refusal> {
-    let mut differences = truth;
-    for _ in 0..n {
-        let shape = differences.shape()?;
-        let extent = shape[axis as usize];
-        let (later, earlier) =
-            (differences.slice(axis, extent.min(1), extent), differences.slice(axis, 0, extent.saturating_sub(1)));
-        differences = later.not_equal(earlier);
-    }
-    Ok(differences)
-}
-
 fn diff<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let input = call.tensor("input")?;
     let n = match call.get("n") {
@@ -247,10 +233,6 @@ fn diff<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let axis = call.axis_or("dim", -1, input.shape()?.rank())?;
     let other = |name: &str| call.get(name).map(|_| call.tensor(name)).transpose();
     let (axis, before, after) = (axis as isize, other("prepend")?, other("append")?);
-    if input.dtype()? == DType::Bool && n > 0 {
-        let parts: Vec<Expr<'g>> = [before, Some(input), after].into_iter().flatten().collect();
-        return differences_of_truth(call.graph.concat(&parts, axis), axis, n);
-    }
     Ok(input.diff_with(n, axis, before, after))
 }
 

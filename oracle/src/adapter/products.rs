@@ -78,7 +78,7 @@ fn outer<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 fn linear<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let (input, weight) = call.arithmetic("input", "weight")?;
     let product = match (input.shape()?.rank(), weight.shape()?.rank()) {
-        (2.., 2) if input.dtype()?.is_float() => input.matmul_with(weight, false, true),
+        (2.., 2) => input.matmul_with(weight, false, true),
         (_, 2) => input.matmul(weight.t()),
         _ => input.matmul(weight),
     };

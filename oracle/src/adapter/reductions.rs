@@ -11,14 +11,18 @@ pub(super) fn find(name: &str) -> Option<Operator> {
     match name {
         "sum" => Some(Operator::new(REDUCTION, |call| {
             call.same_dtype()?;
-            reduce(call, call.numeric("input")?, Expr::sum, Expr::sum_keepdims)
+            reduce(call, call.tensor("input")?, Expr::sum, Expr::sum_keepdims)
         })),
         "mean" => Some(Operator::new(REDUCTION, |call| {
             call.same_dtype()?;
             reduce(call, call.float("input")?, Expr::mean, Expr::mean_keepdims)
         })),
-        "amax" => Some(Operator::new(REDUCTION, |call| extremum(call, Expr::max, Expr::max_keepdims))),
-        "amin" => Some(Operator::new(REDUCTION, |call| extremum(call, Expr::min, Expr::min_keepdims))),
+        "amax" => {
+            Some(Operator::new(REDUCTION, |call| reduce(call, call.tensor("input")?, Expr::max, Expr::max_keepdims)))
+        }
+        "amin" => {
+            Some(Operator::new(REDUCTION, |call| reduce(call, call.tensor("input")?, Expr::min, Expr::min_keepdims)))
+        }
         "var" => Some(Operator::new(&["input", "dim", "unbiased", "keepdim", "*", "correction", "out"], var)),
         "logsumexp" | "special.logsumexp" => Some(Operator::new(REDUCTION, logsumexp)),
         "softmax" | "special.softmax" => Some(Operator::new(&["input", "dim", "dtype", "*", "out"], softmax)),
@@ -47,16 +51,6 @@ fn reduce<'g>(
 ) -> Result<Expr<'g>, Refusal> {
     let axes = call.axes("dim", input.shape()?.rank())?;
     Ok(if call.boolean_or("keepdim", false)? { keeping(input, axes) } else { dropping(input, axes) })
-}
-
-/// The largest or smallest element; of truth values again a truth value.
-fn extremum<'g>(
-    call: &Call<'_, 'g>,
-    dropping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
-    keeping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
-) -> Result<Expr<'g>, Refusal> {
-    let dtype = call.tensor("input")?.dtype()?;
-    Ok(reduce(call, call.numeric("input")?, dropping, keeping)?.cast(dtype))
 }
 
 /// `var(input, dim, unbiased, keepdim)`, `var(input, unbiased)` and `var(input, dim, *, correction, keepdim)`.
@@ -103,7 +97,7 @@ fn along_axis<'g>(
     Ok(function(vector, axis as isize).reshape(shape))
 }
 
-/// The p-norm over the axes. The engine has it for orders of 0 and above.
+/// The p-norm over the axes.
 fn norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     call.same_dtype()?;
     let input = call.float("input")?;
@@ -115,7 +109,7 @@ fn norm<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     };
     let shape = input.shape()?;
     let axes = call.axes("dim", shape.rank())?;
-    let norm = norm_over(call, input, order, &axes)?;
+    let norm = input.norm(order, axes.clone());
     if !call.boolean_or("keepdim", false)? {
         return Ok(norm);
     }
@@ -132,28 +126,4 @@ fn nuclear_norm<'g>(call: &Call<'_, 'g>, input: Expr<'g>) -> Result<Expr<'g>, Re
     let norm = input.matrix_norm(MatrixNorm::Nuclear, [rows as isize, columns as isize]);
     let is_kept = call.boolean_or("keepdim", false)?;
     Ok(if is_kept { norm.reshape(shape.reduced(axes.into_iter().collect())) } else { norm })
-}
-
-/// The norm of that order over axes.
-pub(super) fn norm_over<'g>(
-    call: &Call<'_, 'g>,
-    input: Expr<'g>,
-    order: f64,
-    axes: &[usize],
-) -> Result<Expr<'g>, Refusal> {
-    if order >= 0.0 { Ok(input.norm(order, axes)) } else { negative_norm(call, input, order, axes) }
-}
-
-/// `sum(|x|^p)^(1/p)` for a `p` below 0, where one element of 0 makes the norm 0, and its gradient as well.
-fn negative_norm<'g>(call: &Call<'_, 'g>, input: Expr<'g>, order: f64, axes: &[usize]) -> Result<Expr<'g>, Refusal> {
-    let magnitude = input.abs();
-    if order == f64::NEG_INFINITY {
-        return Ok(magnitude.min(axes));
-    }
-    // A zero is taken out before the power, which is infinite there, and the whole norm replaced after it.
-    let is_zero = magnitude.equal(0.0);
-    let norm = is_zero.where_(1.0, magnitude).powf(order).sum(axes).powf(1.0 / order);
-    let has_zero = is_zero.cast(call.dtype).sum(axes).greater(0.0);
-    // A norm that is NaN stays so.
-    Ok((has_zero & norm.equal(norm)).where_(0.0, norm))
 }

@@ -1,7 +1,8 @@
 //! Padding, interpolation, sampling on grids, and bags of embeddings.
 
 use arenagrad::{
-    BagMode, EmbeddingBag, Expr, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
+    BagMode, Embedding, EmbeddingBag, Expr, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode,
+    PadMode,
 };
 
 use super::arguments::{Call, Value, held};
@@ -147,7 +148,7 @@ fn embedding_bag<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let swapped = call.tensor("input")?.dtype()?.is_float();
     let (tokens, table) = if swapped { ("weight", "input") } else { ("input", "weight") };
     let tokens = call.indices(tokens)?;
-    let table = indexing::prepared(call, call.tensor(table)?, tokens)?;
+    let table = call.tensor(table)?;
     let mode = match call.text_or("mode", "mean")? {
         "sum" => BagMode::Sum,
         "mean" => BagMode::Mean,
@@ -161,15 +162,10 @@ fn embedding_bag<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
             Some(list.into_iter().map(|offset| offset as usize).collect())
         }
     };
-    let rows = table.shape()?.first().copied().unwrap_or(0);
-    let padding_index = match call.get("padding_idx") {
-        None => None,
-        Some(_) => {
-            let padding = call.integer("padding_idx")?;
-            Some(if padding < 0 { padding + rows as i64 } else { padding } as usize)
-        }
-    };
     let include_last_offset = call.boolean_or("include_last_offset", false)?;
-    let bags = EmbeddingBag { mode, offsets, include_last_offset, padding_index };
+    let Embedding { padding_index, max_norm, norm_type, scale_grad_by_freq } =
+        indexing::how_rows_are_read(call, table)?;
+    let bags =
+        EmbeddingBag { mode, offsets, include_last_offset, padding_index, max_norm, norm_type, scale_grad_by_freq };
     Ok(table.embedding_bag(tokens, call.optional_float("per_sample_weights")?, bags))
 }

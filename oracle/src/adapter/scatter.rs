@@ -16,10 +16,8 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         }
         "index_add" => Some(Operator::new(&["input", "dim", "index", "source", "*", "alpha", "out"], |call| {
             let slices = Slices::new(call)?;
-            let dtype = slices.input.dtype()?;
-            let alpha = held(call.number_or("alpha", 1.0)?, dtype);
-            let [input, source] = [slices.input, slices.source].map(|tensor| numeric(tensor, dtype));
-            Ok(slices.whole(input.index_add(slices.axis, slices.index, source, alpha).cast(dtype)))
+            let alpha = held(call.number_or("alpha", 1.0)?, slices.input.dtype()?);
+            Ok(slices.whole(slices.input.index_add(slices.axis, slices.index, slices.source, alpha)))
         })),
         "index_copy" => Some(Operator::new(&["input", "dim", "index", "source", "*", "out"], |call| {
             let slices = Slices::new(call)?;
@@ -50,11 +48,6 @@ pub(super) fn find(name: &str) -> Option<Operator> {
 
 fn at_least_vector(tensor: Expr<'_>) -> Expr<'_> {
     tensor.atleast_1d()
-}
-
-/// Truth values as integers, of which the sums that are not 0 are true; all else as it is.
-fn numeric<'g>(tensor: Expr<'g>, dtype: DType) -> Expr<'g> {
-    if dtype == DType::Bool { tensor.cast(DType::I32) } else { tensor }
 }
 
 /// The operands of an operator of slices.
@@ -93,16 +86,12 @@ fn reduction(call: &Call<'_, '_>) -> Result<ScatterReduction, Refusal> {
     }
 }
 
-/// The reduction for elements of that dtype. Of truth values the sum is whether one holds, and the product whether all do.
+/// The reduction for elements of that dtype.
 fn reduction_of(dtype: DType, reduction: ScatterReduction) -> Result<ScatterReduction, Refusal> {
-    match (dtype, reduction) {
-        (DType::Bool, ScatterReduction::Sum) => Ok(ScatterReduction::Amax),
-        (DType::Bool, ScatterReduction::Prod) => Ok(ScatterReduction::Amin),
-        (DType::Bool | DType::I32, ScatterReduction::Mean) => {
-            Err(Refusal::unsupported("the mean of what is scattered, of integers"))
-        }
-        (DType::Bool | DType::I32 | DType::F32 | DType::F64, reduction) => Ok(reduction),
+    if reduction == ScatterReduction::Mean && !dtype.is_float() {
+        return Err(Refusal::unsupported("the mean of what is scattered, of integers"));
     }
+    Ok(reduction)
 }
 
 /// Updates are a tensor or a number, whichever name they were given under.
@@ -122,10 +111,7 @@ fn scatter<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let is_number = updates.shape()?.rank() == 0;
     let updates = if is_number { updates.broadcast_to(index.shape()?) } else { updates };
     let scattered = match call.get("reduce") {
-        Some(_) => {
-            let [target, updates] = [target, updates].map(|tensor| numeric(tensor, dtype));
-            target.scatter_reduce(axis, index, updates, reduction_of(dtype, reduction(call)?)?, true).cast(dtype)
-        }
+        Some(_) => target.scatter_reduce(axis, index, updates, reduction_of(dtype, reduction(call)?)?, true),
         None => target.scatter(axis, index, updates),
     };
     Ok(scattered.reshape(shape))
@@ -141,9 +127,8 @@ fn scatter_reduce<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     }
     let (include_self, dtype) = (call.boolean_or("include_self", true)?, input.dtype()?);
     let [target, index, source] = [input, index, source].map(at_least_vector);
-    let [target, source] = [target, source].map(|tensor| numeric(tensor, dtype));
     let reduction = reduction_of(dtype, reduction(call)?)?;
-    Ok(target.scatter_reduce(axis, index, source, reduction, include_self).cast(dtype).reshape(shape))
+    Ok(target.scatter_reduce(axis, index, source, reduction, include_self).reshape(shape))
 }
 
 fn index_fill<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
@@ -152,9 +137,6 @@ fn index_fill<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
     let axis = call.axis("dim", shape.rank())? as isize;
     let value = call.operand("value")?.expr(call.graph, dtype);
     let (input, index) = (at_least_vector(input), call.indices("index")?.flatten());
-    // Negative indices count from the end.
-    let extent = i32::try_from(input.shape()?[axis as usize]).unwrap_or(i32::MAX);
-    let index = index.less(0).where_(index + extent, index);
     Ok(input.index_fill(axis, index, value).reshape(shape))
 }
 
@@ -175,9 +157,7 @@ fn index_put<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
         }
     };
     let indices = items.iter().map(index).collect::<Result<Vec<_>, Refusal>>()?;
-    let (dtype, accumulate) = (input.dtype()?, call.boolean_or("accumulate", false)?);
-    let [input, values] = [input, values].map(|tensor| if accumulate { numeric(tensor, dtype) } else { tensor });
-    Ok(input.index_put(&indices, values, accumulate).cast(dtype))
+    Ok(input.index_put(&indices, values, call.boolean_or("accumulate", false)?))
 }
 
 fn masked_fill<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {

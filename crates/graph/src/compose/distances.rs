@@ -11,7 +11,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn normalize(self, p: f64, axis: isize, eps: f64) -> Expr<'g> {
         let _method = self.enter("normalize");
-        self / self.length(p, axis).clamp(Some(eps), None).unsqueeze(axis)
+        self / self.norm(p, axis).clamp(Some(eps), None).unsqueeze(axis)
     }
 
     /// The p-norm along the last axis of the differences of two tensors, to each of which `eps` is added, with broadcasting:
@@ -30,7 +30,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn pairwise_distance(self, other: Expr<'g>, p: f64, eps: f64) -> Expr<'g> {
         let _method = self.enter("pairwise_distance");
-        (self - other + eps).length(p, -1)
+        (self - other + eps).norm(p, -1)
     }
 
     /// The cosine of the angle between vectors along `axis`, with broadcasting: the sum of products of both, each divided by its length, or
@@ -48,26 +48,5 @@ impl<'g> Expr<'g> {
             }
             None => Expr::poisoned(self.graph()),
         }
-    }
-
-    /// The p-norm along one axis, of a `p` below 0 too: there one element of 0 makes it 0, and its gradient as well.
-    #[track_caller]
-    fn length(self, p: f64, axis: isize) -> Expr<'g> {
-        if p.is_nan() || p >= 0.0 {
-            return self.norm(p, [axis]);
-        }
-        let magnitude = self.abs();
-        if p == f64::NEG_INFINITY {
-            return magnitude.min([axis]);
-        }
-        // Zeros are left out of the power, which is infinite there, and the norm is replaced afterwards. Of quotients by the
-        // smallest, which cancels, no power overflows.
-        let is_zero = magnitude.equal(0.0);
-        let nonzero = is_zero.where_(1.0, magnitude);
-        let smallest = nonzero.min_keepdims([axis]).stop_gradient();
-        let bound = smallest.equal(f64::INFINITY).where_(1.0, smallest);
-        let length = (nonzero / bound).powf(p).sum_keepdims([axis]).powf(1.0 / p) * bound;
-        let has_zero = magnitude.min_keepdims([axis]).equal(0.0);
-        has_zero.where_(0.0, length).squeeze(axis)
     }
 }

@@ -11,6 +11,7 @@ use crate::node::Origin;
 use crate::op::ReduceFunction;
 use crate::shape::AxisSet;
 
+use super::embedding::Embedding;
 use super::pooling::first_place;
 
 /// What is made of the rows of a bag; of a bag without rows zeros.
@@ -26,7 +27,7 @@ pub enum BagMode {
 }
 
 /// Which rows are a bag, and what is made of them: PyTorch's arguments of `embedding_bag`, with its defaults.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingBag {
     /// What is made of the rows of a bag.
     pub mode: BagMode,
@@ -37,6 +38,27 @@ pub struct EmbeddingBag {
     pub include_last_offset: bool,
     /// A row of the table that is no part of any bag.
     pub padding_index: Option<usize>,
+    /// The norm from which on a row is shortened to it, as [`Expr::embedding`] has it.
+    pub max_norm: Option<f64>,
+    /// The order of that norm.
+    pub norm_type: f64,
+    /// Whether a row's gradient is divided by how often the row is read. Not for [`BagMode::Max`].
+    pub scale_grad_by_freq: bool,
+}
+
+impl Default for EmbeddingBag {
+    fn default() -> Self {
+        let Embedding { padding_index, max_norm, norm_type, scale_grad_by_freq } = Embedding::default();
+        EmbeddingBag {
+            mode: BagMode::default(),
+            offsets: None,
+            include_last_offset: false,
+            padding_index,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+        }
+    }
 }
 
 /// The bags of a call.
@@ -65,7 +87,7 @@ impl<'g> Expr<'g> {
     ///
     /// Errors: another rank; no offsets beside indices of one axis, or offsets beside others; offsets that do not begin at 0, decrease, or
     /// pass the end; weights of another shape, dtype or mode than [`BagMode::Sum`]; a padding index that is no row; a table that holds no
-    /// floats. PyTorch's `F.embedding_bag`, without `max_norm` and `scale_grad_by_freq`.
+    /// floats; a `max_norm` or `norm_type` that [`Expr::embedding`] refuses; gradients by frequency of the largest. PyTorch's `F.embedding_bag`.
     ///
     /// ```
     /// # use arenagrad_graph::{BagMode, DType, EmbeddingBag, Graph};
@@ -86,8 +108,13 @@ impl<'g> Expr<'g> {
         }
         let Some(lengths) = self.check_bags(indices, weights, &bags, origin) else { return poisoned };
         self.graph().at(origin, || {
-            let Ok(dtype) = self.dtype() else { return self };
-            let mut rows = self.index_select(0, indices);
+            let (Ok(dtype), Ok(shape)) = (self.dtype(), self.shape()) else { return self };
+            let count = shape[0];
+            let EmbeddingBag { max_norm, norm_type, scale_grad_by_freq, .. } = bags;
+            let options = Embedding { padding_index: None, max_norm, norm_type, scale_grad_by_freq };
+            let Some(mut rows) = self.rows_of_table("embedding_bag", indices, &options, count, origin) else {
+                return poisoned;
+            };
             if let Some(weights) = weights {
                 rows = rows * weights.unsqueeze(-1);
             }
@@ -161,6 +188,9 @@ impl<'g> Expr<'g> {
             if bags.mode != BagMode::Sum {
                 return self.fail_without(argument("the number of weights", own.elements(), "none but for a sum"));
             }
+        }
+        if bags.scale_grad_by_freq && bags.mode == BagMode::Max {
+            return self.fail_without(argument("scale_grad_by_freq", 1, "0, which is false, for the largest"));
         }
         if let Some(padding) = bags.padding_index.filter(|&padding| padding >= table[0]) {
             return self.fail_without(argument("the padding index", padding, "a row of the table"));

@@ -7,9 +7,9 @@ use crate::shape::Shape;
 
 impl<'g> Expr<'g> {
     /// The `n`-th differences of neighbours along `axis`: `y[i] = x[i+1] - x[i]`, `n` times (`torch.diff`). The axis has `n` elements less;
-    /// none, if it has no more than `n`. Floats and i32.
+    /// none, if it has no more than `n`. Floats and i32. Of bool, as in PyTorch, the difference is whether two neighbours differ, and bool too.
     ///
-    /// Errors: an axis that there is not; an expression of bool.
+    /// Errors: an axis that there is not.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
@@ -29,7 +29,8 @@ impl<'g> Expr<'g> {
         }
         let mut differences = self;
         for left in (extent - n + 1..=extent).rev() {
-            differences = differences.slice(along, 1, left) - differences.slice(along, 0, left - 1);
+            let (later, earlier) = (differences.slice(along, 1, left), differences.slice(along, 0, left - 1));
+            differences = if self.is_truth() { later.not_equal(earlier) } else { later - earlier };
         }
         differences
     }

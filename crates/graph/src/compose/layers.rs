@@ -17,7 +17,7 @@ impl<'g> Expr<'g> {
 
     /// [`Expr::matmul`] of operands that may be stored transposed, of which no transposed copy is made: with
     /// `transpose_lhs` this lies as `[.., k, m]`, with `transpose_rhs` the right operand as `[.., n, k]`. Both have rank 2 or
-    /// more.
+    /// more. Floats, and i32, whose sums wrap.
     #[track_caller]
     pub fn matmul_with(self, rhs: Expr<'g>, transpose_lhs: bool, transpose_rhs: bool) -> Expr<'g> {
         let _method = self.enter("matmul_with");
@@ -25,7 +25,7 @@ impl<'g> Expr<'g> {
         if self.same_graph(rhs, "matmul", origin).is_none() {
             return Expr::poisoned(self.graph());
         }
-        self.matmul_node(rhs, transpose_lhs, transpose_rhs, origin)
+        self.product_node(rhs, transpose_lhs, transpose_rhs, origin)
     }
 
     /// The lower triangle of the last two axes, 0 above it: element `[i, j]` stays if `j <= i + diagonal`. Any dtype.

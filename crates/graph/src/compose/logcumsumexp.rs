@@ -13,8 +13,8 @@ impl<'g> Expr<'g> {
     /// The logarithm of the cumulative sum of exponentials along `axis`: `y[i] = ln(e^x[0] + .. + e^x[i])` (`torch.logcumsumexp`). Shape
     /// and dtype stay. Floats.
     ///
-    /// Finite for finite elements, however far apart they are. Of nothing but -inf it is -inf, and from +inf on it is +inf; at such
-    /// elements the gradient is NaN. The gradient of `x[k]` is the sum of `u[i] e^(x[k]-y[i])` over `i` from `k` on, in linear work. Errors: an
+    /// Finite for finite elements, however far apart they are. Of nothing but -inf it is -inf, and from +inf on it is +inf; at the infinities
+    /// that make it so the gradient is NaN. The gradient of `x[k]` is the sum of `u[i] e^(x[k]-y[i])` over `i` from `k` on, in linear work. Errors: an
     /// axis that there is not; an expression that holds no floats.
     ///
     /// ```
@@ -43,8 +43,7 @@ impl<'g> Expr<'g> {
         let walk = Walk { axis, is_reversed: false, origin };
         let indices = walk.cumulative(CumulativeFunction::ArgMax, self);
         let largest = self.gather_node(indices, axis, origin).stop_gradient();
-        // An infinity less itself would be NaN: where the largest element is infinite, the plain formula is right.
-        let shift = largest.abs().equal(f64::INFINITY).where_(0.0, largest);
+        let shift = largest.within_finite();
         let before = walk.previous(largest, f64::NEG_INFINITY);
         // Before the first element above -inf there is no sum, and nothing counts beside +inf.
         let factor = before

@@ -4,6 +4,9 @@
 use crate::expr::Expr;
 use crate::node::Origin;
 
+/// The least number that the derivative of a probability's logarithm is divided by: PyTorch's.
+const LEAST_PROBABILITY: f64 = 1e-12;
+
 /// What becomes of a loss's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum Reduction {
@@ -91,18 +94,22 @@ impl<'g> Expr<'g> {
     }
 
     /// Of probabilities `p` in [0, 1]: `-(t ln p + (1 - t) ln(1 - p))`, where each logarithm is at least -100 as in PyTorch.
-    /// At `p` of 0 or 1 the logarithm that was cut off there passes no gradient.
     /// [`Expr::binary_cross_entropy_with_logits`] is the better choice where there are logits.
+    ///
+    /// The derivative in `p` is `(1 - t) / (1 - p) - t / p`, where neither divisor is below 1e-12, as in PyTorch: next to 0 and 1 the derivative
+    /// of a loss of 100 is that of the uncut one, up to 1e12, so that a probability of exactly 0 or 1 that is wrong is learnt from. Where it
+    /// agrees with the target the derivative is the formula's, 1 or -1, of which PyTorch has 0 left. By `t` it is the difference of the
+    /// logarithms as they were cut off.
     #[track_caller]
     pub fn binary_cross_entropy(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("binary_cross_entropy");
+        let method = self.enter("binary_cross_entropy");
         if self.shape_shared_with(target, "binary_cross_entropy").is_none() {
             return Expr::poisoned(self.graph());
         }
-        // The logarithm of 0 is taken of 1 instead and cut off after, for its derivative times 0 would be NaN.
-        let (is_zero, is_one) = (self.equal(0.0), self.equal(1.0));
-        let log_p = is_zero.where_(-100.0, is_zero.where_(1.0, self).log().clamp(Some(-100.0), None));
-        let log_q = is_one.where_(-100.0, (-is_one.where_(0.0, self)).log1p().clamp(Some(-100.0), None));
+        let origin = method.origin();
+        let slope = |x: Expr<'g>| x.abs().less(LEAST_PROBABILITY).where_(LEAST_PROBABILITY, x).reciprocal();
+        let log_p = self.log().clamp(Some(-100.0), None).with_slope(self, slope(self), origin);
+        let log_q = (-self).log1p().clamp(Some(-100.0), None).with_slope(self, -slope(1.0 - self), origin);
         reduction.of((target - 1.0) * log_q - target * log_p)
     }
 

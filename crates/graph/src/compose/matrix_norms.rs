@@ -1,10 +1,9 @@
-//! Norms of vectors for any number, and norms of matrices.
+//! Norms of matrices, and that of vectors under its name in linear algebra.
 
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
 use crate::node::Origin;
-use crate::shape::AxisSet;
 
 /// Which norm of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,11 +27,7 @@ pub enum MatrixNorm {
 }
 
 impl<'g> Expr<'g> {
-    /// The p-norm over `axes` (`..` for all), which fall away, for any `p` but NaN: [`Expr::norm`] for those from 0 on, and
-    /// `sum(|x|^p)^(1/p)` below, which is 0 where an element is 0; `min |x|` for -infinity. Floats. (PyTorch's `linalg.vector_norm`.)
-    ///
-    /// The gradient for a `p` below 0 is `sign(x) (|x| / norm)^(p-1)`, and 0 where the norm is 0; for -infinity the least elements share it
-    /// evenly. Errors: a `p` that is NaN; an expression that holds no floats; no elements for a `p` below 0.
+    /// [`Expr::norm`] under the name of PyTorch's `linalg.vector_norm`. Errors: the same.
     ///
     /// ```
     /// # let g = arenagrad_graph::Graph::new();
@@ -41,29 +36,8 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn vector_norm(self, p: f64, axes: impl Axes) -> Expr<'g> {
-        let method = self.graph().enter("vector_norm");
-        let origin = method.origin();
-        if p.is_nan() {
-            return self.graph().refuse("vector_norm", "p", p, "a number");
-        }
-        if p >= 0.0 {
-            return self.norm(p, axes);
-        }
-        let Some((shape, dtype)) = self.read("vector_norm", origin, |_, node| (node.shape.clone(), node.dtype)) else {
-            return self;
-        };
-        if !dtype.is_float() {
-            return self.not_of_floats("vector_norm", dtype, origin);
-        }
-        let set = match self.resolve_axes("vector_norm", &shape, &axes, origin) {
-            Ok(set) => set,
-            Err(error) => return self.fail(error),
-        };
-        // Without axes each element is a vector of its own.
-        if set.is_empty() || p == f64::NEG_INFINITY {
-            return self.abs().min(set);
-        }
-        self.inverse_power_length(p, set, origin).reshape_node(&shape.without(set), origin)
+        let _method = self.enter("vector_norm");
+        self.norm(p, axes)
     }
 
     /// A norm of the matrices along two axes, which fall away; the first axis counts rows. Floats. (PyTorch's `linalg.matrix_norm`.)
@@ -118,20 +92,5 @@ impl<'g> Expr<'g> {
     fn with_last(self, rows: isize, columns: isize, rank: usize) -> Expr<'g> {
         let others = (0..rank as isize).filter(|axis| *axis != rows && *axis != columns);
         self.permute(others.chain([rows, columns]).collect::<Vec<_>>())
-    }
-
-    /// The p-norm for a finite `p` below 0 over axes, which keep extent 1.
-    #[track_caller]
-    fn inverse_power_length(self, p: f64, axes: AxisSet, origin: Origin) -> Expr<'g> {
-        let magnitude = self.abs();
-        let least = magnitude.min_keepdims(axes).stop_gradient();
-        // Where an element is 0 the norm is 0, and no power of it is computed.
-        let is_zero = least.equal(0.0);
-        let bound = (is_zero | least.equal(f64::INFINITY)).where_(1.0, least);
-        // At least 1 each, so that no power of them overflows.
-        let ratio = is_zero.where_(1.0, magnitude / bound);
-        let length = ratio.powf(p).sum_keepdims(axes).powf(1.0 / p);
-        let slope = self.sign() * is_zero.where_(0.0, (ratio / length).powf(p - 1.0));
-        is_zero.where_(0.0, length * bound).with_slope(self, slope, origin)
     }
 }

@@ -8,7 +8,8 @@ use crate::shape::Shape;
 
 impl Graph {
     /// The product of two or more matrices in the order of multiplications that needs the fewest: `[a, b], [b, c], .. [y, z] -> [a, z]`. The first may be
-    /// a row `[b]` and the last a column `[y]`, and the axis that this adds falls away again. (PyTorch's `linalg.multi_dot`.)
+    /// a row `[b]` and the last a column `[y]`, and the axis that this adds falls away again. (PyTorch's `linalg.multi_dot`.) Floats, and i32,
+    /// whose sums wrap.
     ///
     /// The gradients are those of the products. Errors: fewer than two operands; other ranks; inner extents or dtypes that differ.
     ///
@@ -118,7 +119,7 @@ fn chain<'g>(matrices: &[Expr<'g>], splits: &[Vec<usize>], origin: Origin) -> Ex
             }
             Task::Multiply => {
                 if let (Some(rhs), Some(lhs)) = (products.pop(), products.pop()) {
-                    products.push(lhs.matmul_node(rhs, false, false, origin));
+                    products.push(lhs.product_node(rhs, false, false, origin));
                 }
             }
         }

@@ -180,7 +180,14 @@ impl<'g> Expr<'g> {
             let outside = |&index: &i32| !(-bound..bound).contains(&index);
             if let Some(position) = elements.iter().position(outside) {
                 let value = elements[position];
-                return self.fail_without(GraphError::Index { origin, op, position, value, least: -bound, bound: extent });
+                return self.fail_without(GraphError::Index {
+                    origin,
+                    op,
+                    position,
+                    value,
+                    least: -bound,
+                    bound: extent,
+                });
             }
             if elements.iter().all(|&index| index >= 0) {
                 return Some(self);

@@ -96,13 +96,14 @@ impl<'g> Expr<'g> {
     /// This with each element combined with the updates that go to it: `updates[.., j, ..]` goes to
     /// `[.., indices[.., j, ..], ..]` along `axis`. With `include_self` the element itself is one of them; without, elements to which updates
     /// go are those updates' sum, mean, product, largest or smallest alone, and the others stay. (PyTorch's `scatter_reduce`.) Shapes are as
-    /// of [`Expr::scatter`]. Floats and i32; means of floats alone.
+    /// of [`Expr::scatter`]. Floats and i32; means of floats alone. Of bool the sum and the largest are whether one holds, the product and the
+    /// smallest whether all do.
     ///
     /// Gradients: of a sum the upstream, of a mean its share; of a product the product of all others, right where some are 0 (and so
     /// is the second derivative); the largest or smallest share it evenly with what is equal to them, and what is not included takes no
     /// part. An index that was computed and is out of range changes nothing.
     ///
-    /// Errors as of [`Expr::scatter`]; bool; the mean of i32.
+    /// Errors as of [`Expr::scatter`]; the mean of i32 or bool.
     ///
     /// ```
     /// # use arenagrad_graph::{DType, Graph, ScatterReduction};
@@ -131,10 +132,11 @@ impl<'g> Expr<'g> {
 
     /// This with `alpha` times the slices of `source` along `axis` added at the positions `indices`: `source[.., j, ..]` is added to
     /// `[.., indices[j], ..]`, and indices may repeat. `indices` are i32 `[k]`, or a scalar for one slice; `source` has this expression's
-    /// shape but for `k` along the axis. (PyTorch's `index_add`.) Floats and i32. The gradient of `source` is `alpha` times the
-    /// upstream's slices at the indices.
+    /// shape but for `k` along the axis. (PyTorch's `index_add`.) Floats and i32. Of bool, with an `alpha` of 1 or 0, an element holds if it did
+    /// or one of what is added to it does. The gradient of `source` is `alpha` times the upstream's slices at the indices.
     ///
-    /// Errors: an axis that there is not; indices that are no vector or not i32; a source of another shape or dtype; bool.
+    /// Errors: an axis that there is not; indices that are no vector or not i32; a source of another shape or dtype; an `alpha` that the dtype
+    /// does not hold.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
@@ -151,7 +153,11 @@ impl<'g> Expr<'g> {
             return Expr::poisoned(self.graph());
         };
         self.graph().at(origin, || {
-            let source = if alpha == 1.0 { source } else { source * alpha };
+            let source = match alpha {
+                1.0 => source,
+                alpha if source.is_truth() => source & source.constant_beside(alpha, origin),
+                alpha => source * alpha,
+            };
             self.scatter_add(slices.axis as isize, slices.by_element().indices, source)
         })
     }
@@ -222,9 +228,9 @@ impl<'g> Expr<'g> {
     }
 
     /// This with its slices along `axis` combined with those of `source` at the positions `indices`, as [`Expr::scatter_reduce`] does of
-    /// elements. Shapes are as of [`Expr::index_add`]. (PyTorch's `index_reduce`.) Floats and i32; means of floats alone.
+    /// elements. Shapes are as of [`Expr::index_add`]. (PyTorch's `index_reduce`.) Dtypes are those of [`Expr::scatter_reduce`].
     ///
-    /// Errors as of [`Expr::index_add`]; the mean of i32.
+    /// Errors as of [`Expr::index_add`]; the mean of i32 or bool.
     ///
     /// ```
     /// # use arenagrad_graph::{Graph, ScatterReduction};
@@ -410,12 +416,22 @@ impl<'g> Scatter<'g> {
     ) -> Expr<'g> {
         let (operand, origin) = (self.operand, self.origin);
         let Some(dtype) = operand.read(op, origin, |_, node| node.dtype) else { return operand };
-        let expected = if reduction == ScatterReduction::Mean { "a float" } else { "a float or i32" };
-        if dtype == DType::Bool || (reduction == ScatterReduction::Mean && !dtype.is_float()) {
+        if reduction == ScatterReduction::Mean && !dtype.is_float() {
+            let expected = "a float";
             return operand.fail(GraphError::DType { origin, op, operand: operand.describe(), dtype, expected });
         }
         if self.is_empty() {
             return operand;
+        }
+        if dtype == DType::Bool {
+            // Of what is 0 or 1 the sum is not 0 where one is not, and the product where none is.
+            let numbers = Scatter {
+                operand: operand.numbers(origin),
+                shape: self.shape.clone(),
+                updated: self.updated.clone(),
+                ..*self
+            };
+            return numbers.reduced(op, updates.numbers(origin), reduction, include_self).cast(DType::Bool);
         }
         let base = if include_self { operand } else { self.replaced(self.filled(reduction.identity(dtype))) };
         let axis = self.axis as isize;

@@ -3,6 +3,7 @@
 //! Subtracting a constant changes none of them, so the largest element enters through `stop_gradient` and the derivatives
 //! are those of the plain formulas. Softmax says its gradient itself, by its result alone: the exponentials need not be kept.
 
+use crate::dtype::DType;
 use crate::expr::{Axes, Expr};
 use crate::function::{Context, Function};
 use crate::node::Origin;
@@ -36,8 +37,8 @@ impl<'g> Expr<'g> {
 
     /// `ln(sum(e^x))` over `axes` (`..` for all), which fall away. Floats.
     ///
-    /// +inf where an element is +inf; -inf where all are -inf, or where there are none. There the derivative, whose
-    /// formula is `softmax`, is NaN.
+    /// +inf where an element is +inf; -inf where all are -inf, or where there are none. The derivative is `e^(x - y)` of the result `y`: NaN
+    /// at infinite elements that make the result infinite, and 0 at finite ones beside them, however large.
     #[track_caller]
     pub fn logsumexp(self, axes: impl Axes) -> Expr<'g> {
         let _method = self.enter("logsumexp");
@@ -62,10 +63,19 @@ impl<'g> Expr<'g> {
         if shape.contains(&0) {
             return self.exp().sum_keepdims(set).log();
         }
-        let largest = self.max_keepdims(set).stop_gradient();
-        // inf - inf would be NaN: where the largest element is infinite, the plain formula is right.
-        let shift = largest.abs().equal(f64::INFINITY).where_(0.0, largest);
+        let shift = self.max_keepdims(set).stop_gradient().within_finite();
         (self - shift).exp().sum_keepdims(set).log() + shift
+    }
+
+    /// This, floats, with the largest number of the dtype in the place of infinity, and the least in that of minus infinity. Infinities less
+    /// that stay what they are, where less themselves they would be NaN, and all else less it is -inf or 0 at most.
+    #[track_caller]
+    pub(super) fn within_finite(self) -> Expr<'g> {
+        let largest = match self.dtype() {
+            Ok(DType::F32) => f64::from(f32::MAX),
+            Ok(DType::F64 | DType::I32 | DType::Bool) | Err(_) => f64::MAX,
+        };
+        self.clamp(Some(-largest), Some(largest))
     }
 
     /// This less the largest element along `axis`, which makes exponentials safe.

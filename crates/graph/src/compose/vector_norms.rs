@@ -22,7 +22,7 @@ pub(crate) struct Length<'g> {
 
 impl<'g> Expr<'g> {
     /// The p-norm over `axes` (`..` for all), which fall away: `sum(|x|^p)^(1/p)`; the number of elements other than 0
-    /// for a `p` of 0, NaN among them; `max |x|` for infinity. Floats.
+    /// for a `p` of 0, NaN among them; `max |x|` for infinity, and `min |x|` for minus infinity. Floats. (PyTorch's `linalg.vector_norm`.)
     ///
     /// It overflows only where the result does, and no square or power underflows. The gradient is `sign(x) (|x| / norm)^(p-1)`:
     /// right also where the norm itself is past the largest number. It is 0 where the norm is 0, of any order, and for a `p`
@@ -30,13 +30,24 @@ impl<'g> Expr<'g> {
     /// only at that element). Where elements are infinite the norm is, and the gradient by the formula: 0 at finite elements
     /// and NaN, which is inf / inf, at infinite ones.
     ///
-    /// Errors: `p` is below 0 or NaN; an expression that holds no floats.
+    /// Of a `p` below 0 an element of 0 makes the norm 0, and its gradient as well; infinite elements have no part in it beside finite ones.
+    /// Of minus infinity, as of infinity, ties share the gradient evenly.
+    ///
+    /// ```
+    /// # let g = arenagrad_graph::Graph::new();
+    /// let x = g.input("x", [4, 3]);
+    /// let (euclidean, harmonic) = (x.norm(2.0, 1), x.norm(-1.0, 1));
+    /// assert_eq!((euclidean.shape()?.dims(), harmonic.shape()?.dims()), (&[4][..], &[4][..]));
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    ///
+    /// Errors: `p` is NaN; an expression that holds no floats; a `p` below 0 over no elements, of which none is the smallest.
     #[track_caller]
     pub fn norm(self, p: f64, axes: impl Axes) -> Expr<'g> {
         let method = self.graph().enter("norm");
         let origin = method.origin();
-        if p.is_nan() || p < 0.0 {
-            return self.graph().refuse("norm", "p", p, "a number not below 0");
+        if p.is_nan() {
+            return self.graph().refuse("norm", "p", p, "a number");
         }
         let Some((shape, dtype)) = self.read("norm", origin, |_, node| (node.shape.clone(), node.dtype)) else {
             return self;
@@ -52,6 +63,10 @@ impl<'g> Expr<'g> {
         if p == 0.0 {
             return self.not_equal(0.0).cast(dtype).sum(set);
         }
+        // Without axes each element is a vector of its own.
+        if p == f64::NEG_INFINITY || (p < 0.0 && (set.is_empty() || shape.contains(&0))) {
+            return self.abs().min(set);
+        }
         // Over no elements there is no largest one, and every norm is 0.
         if p == 1.0 || shape.contains(&0) {
             return self.abs().sum(set);
@@ -59,7 +74,11 @@ impl<'g> Expr<'g> {
         if p == f64::INFINITY {
             return self.abs().max(set);
         }
-        let length = if p == 2.0 { self.euclidean(set, dtype) } else { self.power_length(p, set) };
+        let length = match p {
+            2.0 => self.euclidean(set, dtype),
+            p if p < 0.0 => self.negative_power_length(p, set),
+            p => self.power_length(p, set),
+        };
         length.value.with_slope(self, length.slope, origin).reshape_node(&shape.without(set), origin)
     }
 
@@ -104,6 +123,22 @@ impl<'g> Expr<'g> {
         let length = is_zero.where_(1.0, sum).powf(1.0 / p);
         let share = raised(self, ratio / length, p - 1.0, origin);
         Length { value: is_zero.where_(0.0, length * bound), slope: self.sign() * share }
+    }
+
+    /// The p-norm over axes, none of them empty, for a finite `p` below 0.
+    ///
+    /// The smallest element counts most. By it all are divided, so that powers of the rest vanish and none overflows.
+    #[track_caller]
+    fn negative_power_length(self, p: f64, axes: AxisSet) -> Length<'g> {
+        let magnitude = self.abs();
+        let smallest = magnitude.min_keepdims(axes).stop_gradient();
+        let is_zero = smallest.equal(0.0);
+        let bound = (is_zero | smallest.equal(f64::INFINITY)).where_(1.0, smallest);
+        // A power of 0 is infinite: beside a 0 all powers are those of 1, and nothing depends on them.
+        let ratio = is_zero.where_(1.0, magnitude / bound);
+        let length = ratio.powf(p).sum_keepdims(axes).powf(1.0 / p);
+        let share = (ratio / length).powf(p - 1.0);
+        Length { value: is_zero.where_(0.0, length * bound), slope: is_zero.where_(0.0, self.sign() * share) }
     }
 
     /// This value, differentiated as if each element of it had `slope` for its derivative in the elements of `operand` that

@@ -1,5 +1,7 @@
-//! Cumulative operations along one axis: shape and dtype stay, and each result is of its element and all before it.
+//! Cumulative operations along one axis: shape and dtype stay, and each result is of its element and all before it. Of truth values sums and
+//! products are integers, as those of reductions are.
 
+use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
@@ -7,9 +9,10 @@ use crate::op::{CumulativeFunction, Indexing, Op, Ordered};
 
 impl<'g> Expr<'g> {
     /// The cumulative sum along `axis`: `y[i] = x[0] + .. + x[i]` (`torch.cumsum`). Shape and dtype stay. Floats and i32, which wraps.
+    /// Of bool the result is i32: how many hold so far.
     ///
     /// Sums keep their digits however long the axis is. The gradient is the cumulative sum of the upstream from the last element to
-    /// the first. Errors: an axis that there is not; an expression of bool.
+    /// the first. Errors: an axis that there is not.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
@@ -24,13 +27,14 @@ impl<'g> Expr<'g> {
     }
 
     /// The cumulative product along `axis`: `y[i] = x[0] .. x[i]` (`torch.cumprod`). Shape and dtype stay. Floats and i32, which wraps.
+    /// Of bool the result is i32: 1 for as long as all hold.
     ///
     /// `y[i]` is `y[i-1] x[i]` in the range of f64, whatever the dtype, as in PyTorch: past it, it is infinite or NaN to the end of the
     /// axis. A GPU computes long axes in chunks, behind which a product may be in the range again.
     ///
     /// Derivatives of any order are right where elements are 0, one or several, for nothing is divided: the gradient of `x[k]` is
     /// `y[k-1] (u[k] + x[k+1] (u[k+1] + x[k+2] (..)))`. On a GPU what is in parentheses must stay in the range of f32.
-    /// Errors: an axis that there is not; an expression of bool.
+    /// Errors: an axis that there is not.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;
@@ -46,10 +50,10 @@ impl<'g> Expr<'g> {
     }
 
     /// The largest element so far along `axis`, and where it stands: `(values, indices)`, both of the same shape, the indices i32
-    /// (`torch.cummax`). Floats and i32.
+    /// (`torch.cummax`). Floats and i32, and bool, of which false is the smaller.
     ///
     /// Of equal elements the last one counts, and from the first NaN on values are NaN. The gradient goes to the elements that the
-    /// indices name. Errors: an axis that there is not; an expression of bool.
+    /// indices name. Errors: an axis that there is not.
     ///
     /// ```
     /// # use arenagrad_graph::{DType, Graph};
@@ -108,12 +112,17 @@ impl<'g> Expr<'g> {
         }
     }
 
+    /// This as numbers: truth values are 0 and 1 of i32, all else stays.
+    pub(crate) fn numbers(self, origin: Origin) -> Expr<'g> {
+        if self.is_truth() { self.graph().at(origin, || self.cast(DType::I32)) } else { self }
+    }
+
     #[track_caller]
     fn cumulative(self, name: &'static str, function: CumulativeFunction, axis: isize) -> Expr<'g> {
         let method = self.enter(name);
         let origin = method.origin();
         match self.axis_of(name, axis, origin) {
-            Ok(Some(axis)) => self.cumulative_node(function, axis, false, origin),
+            Ok(Some(axis)) => self.numbers(origin).cumulative_node(function, axis, false, origin),
             Ok(None) => self,
             Err(error) => self.fail(error),
         }
@@ -125,7 +134,7 @@ impl<'g> Expr<'g> {
         let origin = method.origin();
         match self.axis_of(name, axis, origin) {
             Ok(Some(axis)) => {
-                let indices = self.cumulative_node(function, axis, false, origin);
+                let indices = self.numbers(origin).cumulative_node(function, axis, false, origin);
                 (self.gather_node(indices, axis, origin), indices)
             }
             Ok(None) => (self, self),

@@ -121,7 +121,8 @@ impl<'g> Expr<'g> {
         self.binary(BinaryFunction::ShiftRight, rhs, method.origin())
     }
 
-    fn is_truth(self) -> bool {
+    /// Whether this holds truth values.
+    pub(crate) fn is_truth(self) -> bool {
         self.raw().is_some() && self.dtype() == Ok(DType::Bool)
     }
 

@@ -29,14 +29,7 @@ impl<'g> Expr<'g> {
         let column = |shape: &Shape| Shape::from([shape[0], 1]);
         let lhs = if lhs_shape.rank() == 1 { self.reshape_node(&row(&lhs_shape), origin) } else { self };
         let rhs_matrix = if rhs_shape.rank() == 1 { rhs.reshape_node(&column(&rhs_shape), origin) } else { rhs };
-        let are_integers = [lhs, rhs_matrix]
-            .map(|x| x.read("matmul", origin, |_, node| (node.dtype == DType::I32, node.shape.clone())));
-        let product = match &are_integers {
-            [Some((true, lhs_shape)), Some((true, rhs_shape))] if lhs_shape.rank() > 1 && rhs_shape.rank() > 1 => {
-                lhs.integer_product(rhs_matrix, [lhs_shape, rhs_shape], origin)
-            }
-            _ => lhs.matmul_node(rhs_matrix, false, false, origin),
-        };
+        let product = lhs.product_node(rhs_matrix, false, false, origin);
         let Some(shape) = product.read("matmul", origin, |_, node| node.shape.clone()) else { return poisoned };
         let mut dims = shape.to_vec();
         if rhs_shape.rank() == 1 {
@@ -67,7 +60,8 @@ impl<'g> Expr<'g> {
 
     /// This with `updates[.., j, ..]` added at `[.., indices[.., j, ..], ..]` along `axis`; indices may repeat. `indices` and
     /// `updates` have equal shapes, this expression's rank, and no larger extent along the other axes. (PyTorch's
-    /// `scatter_add`.) An index computed on the device that is out of range adds nothing.
+    /// `scatter_add`.) An index computed on the device that is out of range adds nothing. Floats and i32. Of bool, as in PyTorch, an
+    /// element holds if it did or one of its updates does.
     #[track_caller]
     pub fn scatter_add(self, axis: isize, indices: Expr<'g>, updates: Expr<'g>) -> Expr<'g> {
         let _method = self.enter("scatter_add");
@@ -76,7 +70,12 @@ impl<'g> Expr<'g> {
         if self.same_graph(updates, "scatter_add", origin).is_none() {
             return poisoned;
         }
-        match (self.indexed("scatter_add", axis, indices, origin), updates.raw()) {
+        let indexed = self.indexed("scatter_add", axis, indices, origin);
+        if indexed.is_some() && self.is_truth() && updates.is_truth() {
+            let [operand, updates] = [self, updates].map(|truth| truth.numbers(origin));
+            return operand.scatter_add(axis, indices, updates).cast(DType::Bool);
+        }
+        match (indexed, updates.raw()) {
             (Some((operand, indices, axis)), Some(updates)) => {
                 self.insert(Op::Indexing(Indexing::ScatterAdd { operand, indices, updates, axis }), None, None, origin)
             }
@@ -116,6 +115,29 @@ impl<'g> Expr<'g> {
         let indices = indices.reshape_node(&Shape::from(aligned), origin).broadcast_node(&wide, origin);
         let result: Shape = shape[..axis].iter().chain(index_shape.iter()).chain(&shape[axis + 1..]).copied().collect();
         self.gather(axis as isize, indices).reshape_node(&result, origin)
+    }
+
+    /// [`Expr::matmul_node`], and that of integers.
+    pub(crate) fn product_node(
+        self,
+        rhs: Expr<'g>,
+        transpose_lhs: bool,
+        transpose_rhs: bool,
+        origin: Origin,
+    ) -> Expr<'g> {
+        let are_integers = [self, rhs].into_iter().all(|x| {
+            x.read("matmul", origin, |_, node| node.dtype == DType::I32 && node.shape.rank() > 1).unwrap_or(false)
+        });
+        if !are_integers {
+            return self.matmul_node(rhs, transpose_lhs, transpose_rhs, origin);
+        }
+        let [lhs, rhs] = [(self, transpose_lhs), (rhs, transpose_rhs)]
+            .map(|(x, is_transposed)| if is_transposed { x.graph().at(origin, || x.transpose(-2, -1)) } else { x });
+        let shape = |x: Expr<'g>| x.read("matmul", origin, |_, node| node.shape.clone());
+        match (shape(lhs), shape(rhs)) {
+            (Some(lhs_shape), Some(rhs_shape)) => lhs.integer_product(rhs, [&lhs_shape, &rhs_shape], origin),
+            (_, _) => Expr::poisoned(self.graph()),
+        }
     }
 
     /// A product whose operands may be stored transposed; both have rank 2 or more.

@@ -1,5 +1,6 @@
 //! Tables of vectors.
 
+use crate::compose;
 use crate::declaration::Init;
 use crate::dtype::DType;
 use crate::error::GraphError;
@@ -12,9 +13,8 @@ use crate::nn::{Layer, Parameter, Phase, Weighted, within};
 /// First values are normal, of mean 0 and deviation 1, as there. Indices carry no dtype of floats, so the table says its own: f32,
 /// unless [`Embedding::dtype`] is asked for.
 ///
-/// There is no `max_norm`: PyTorch's shortens the vectors that are looked up in the table itself, before the forward pass, and here computing
-/// a result changes nothing. What it is for has two other ways: vectors that are scaled where they are used,
-/// `x * (max_norm / (x.norm(2.0, -1).unsqueeze(-1) + 1e-7)).minimum(1.0)`, of which the gradient knows; or weight decay.
+/// With [`Embedding::max_norm`] long vectors are shortened where they are read. PyTorch shortens them in the table too, before the forward pass;
+/// here the table stays as it is until an optimiser changes it, so that a run computes the same whatever was read before.
 ///
 /// ```
 /// use arenagrad_graph::nn::Embedding;
@@ -35,6 +35,9 @@ pub struct Embedding {
     count: usize,
     dimension: usize,
     padding: Option<isize>,
+    max_norm: Option<f64>,
+    norm_type: f64,
+    scales_gradient: bool,
     dtype: DType,
     weight: Init,
 }
@@ -43,7 +46,17 @@ impl Embedding {
     /// A table of that name, of `count` vectors of `dimension` numbers.
     pub fn new(name: impl Into<String>, count: usize, dimension: usize) -> Self {
         let weight = Init::Normal { mean: 0.0, deviation: 1.0 };
-        Embedding { name: name.into(), count, dimension, padding: None, dtype: DType::F32, weight }
+        Embedding {
+            name: name.into(),
+            count,
+            dimension,
+            padding: None,
+            max_norm: None,
+            norm_type: 2.0,
+            scales_gradient: false,
+            dtype: DType::F32,
+            weight,
+        }
     }
 
     /// With an index that means no more than that there is nothing: its vector is 0 at first and gets no gradient, so that it stays
@@ -51,6 +64,25 @@ impl Embedding {
     #[must_use]
     pub fn padding(self, index: isize) -> Self {
         Embedding { padding: Some(index), ..self }
+    }
+
+    /// With vectors whose norm is above that shortened to it where they are read: [`Embedding`](crate::Embedding) has the formula. PyTorch's
+    /// `max_norm`, but that the table itself stays as it is.
+    #[must_use]
+    pub fn max_norm(self, most: f64) -> Self {
+        Embedding { max_norm: Some(most), ..self }
+    }
+
+    /// With another order of the norm that [`Embedding::max_norm`] bounds than 2. PyTorch's `norm_type`.
+    #[must_use]
+    pub fn norm_type(self, order: f64) -> Self {
+        Embedding { norm_type: order, ..self }
+    }
+
+    /// With the gradient of a vector divided by how often it is read. PyTorch's `scale_grad_by_freq`.
+    #[must_use]
+    pub fn scale_grad_by_freq(self) -> Self {
+        Embedding { scales_gradient: true, ..self }
     }
 
     /// With vectors of another float dtype.
@@ -76,8 +108,8 @@ impl Embedding {
 
     /// The vectors at the i32 `indices`, `[..] -> [.., dimension]`.
     ///
-    /// Errors: indices that are not i32; a padding that is no index of the table; a dtype that is no float. Indices of an input are
-    /// checked at each run.
+    /// Errors: indices that are not i32; a padding that is no index of the table; a dtype that is no float; a norm that is NaN, or bounded by a
+    /// number below 0. Indices of an input are checked at each run.
     #[track_caller]
     pub fn apply<'g>(&self, indices: Expr<'g>) -> Expr<'g> {
         self.apply_with(indices, &|dtype| self.weight().of(indices.graph(), dtype))
@@ -108,14 +140,13 @@ impl Weighted for Embedding {
             return graph.refuse("Embedding", "the padding", index as f64, expected);
         }
         graph.layer(format!("Embedding({}, {})", self.count, self.dimension), &self.name, indices, || {
-            let vectors = weight(self.dtype).index_select(0, indices);
-            match (self.padding_row(), vectors.shape()) {
-                (Some(row), Ok(shape)) => {
-                    let is_padding = indices.equal(row as f64).unsqueeze(-1).broadcast_to(shape);
-                    is_padding.where_(vectors.stop_gradient(), vectors)
-                }
-                (_, _) => vectors,
-            }
+            let options = compose::Embedding {
+                padding_index: self.padding_row(),
+                max_norm: self.max_norm,
+                norm_type: self.norm_type,
+                scale_grad_by_freq: self.scales_gradient,
+            };
+            weight(self.dtype).embedding(indices, options)
         })
     }
 }

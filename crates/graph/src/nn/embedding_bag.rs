@@ -13,7 +13,7 @@ use crate::nn::{Layer, Parameter, Phase, within};
 /// [`Expr::embedding_bag`].
 ///
 /// First values are normal, of mean 0 and deviation 1, as there. The table says its own dtype: f32, unless [`EmbeddingBag::dtype`] is
-/// asked for. Left out are `max_norm` and `scale_grad_by_freq`, as in [`Embedding`](crate::nn::Embedding).
+/// asked for. What `max_norm` does to the table says [`Embedding`](crate::nn::Embedding).
 ///
 /// ```
 /// use arenagrad_graph::nn::EmbeddingBag;
@@ -36,6 +36,9 @@ pub struct EmbeddingBag {
     mode: BagMode,
     padding: Option<isize>,
     includes_last_offset: bool,
+    max_norm: Option<f64>,
+    norm_type: f64,
+    scales_gradient: bool,
     dtype: DType,
     weight: Init,
 }
@@ -50,6 +53,9 @@ impl EmbeddingBag {
             mode: BagMode::Mean,
             padding: None,
             includes_last_offset: false,
+            max_norm: None,
+            norm_type: 2.0,
+            scales_gradient: false,
             dtype: DType::F32,
             weight: Init::Normal { mean: 0.0, deviation: 1.0 },
         }
@@ -72,6 +78,25 @@ impl EmbeddingBag {
     #[must_use]
     pub fn include_last_offset(self) -> Self {
         EmbeddingBag { includes_last_offset: true, ..self }
+    }
+
+    /// With vectors whose norm is above that shortened to it where they are read, as [`Embedding::max_norm`](crate::nn::Embedding::max_norm) has
+    /// it. PyTorch's `max_norm`.
+    #[must_use]
+    pub fn max_norm(self, most: f64) -> Self {
+        EmbeddingBag { max_norm: Some(most), ..self }
+    }
+
+    /// With another order of the norm that [`EmbeddingBag::max_norm`] bounds than 2. PyTorch's `norm_type`.
+    #[must_use]
+    pub fn norm_type(self, order: f64) -> Self {
+        EmbeddingBag { norm_type: order, ..self }
+    }
+
+    /// With the gradient of a vector divided by how often it is read; not of the largest elements. PyTorch's `scale_grad_by_freq`.
+    #[must_use]
+    pub fn scale_grad_by_freq(self) -> Self {
+        EmbeddingBag { scales_gradient: true, ..self }
     }
 
     /// With vectors of another float dtype.
@@ -130,6 +155,9 @@ impl EmbeddingBag {
             offsets: offsets.map(<[usize]>::to_vec),
             include_last_offset: self.includes_last_offset && offsets.is_some(),
             padding_index,
+            max_norm: self.max_norm,
+            norm_type: self.norm_type,
+            scale_grad_by_freq: self.scales_gradient,
         };
         graph.layer(format!("{OP}({}, {}, {mode})", self.count, self.dimension), &self.name, indices, || {
             self.weight().of(graph, self.dtype).embedding_bag(indices, weights, bags)

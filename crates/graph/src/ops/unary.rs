@@ -119,5 +119,8 @@ fn scaled<'g>(function: UnaryFunction, x: Expr<'g>, y: Expr<'g>, factor: Expr<'g
 /// two numbers next to 1, would have none left where `x` is small.
 fn one_less_square(x: Expr<'_>) -> Expr<'_> {
     let difference = 1.0 - x * x;
-    difference + ((1.0 - x) * (x + 1.0) - difference).stop_gradient()
+    let lost = (1.0 - x) * (x + 1.0) - difference;
+    // Beyond the root of 2 nothing is lost, and where the square overflows infinities would be subtracted.
+    let lost = if x.graph().is_on_paper() { lost } else { difference.greater(-1.0).where_(lost, 0.0) };
+    difference + lost.stop_gradient()
 }

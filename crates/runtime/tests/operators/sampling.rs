@@ -1,6 +1,8 @@
 //! Interpolation, padding, and sampling on grids.
 
-use arenagrad::{BagMode, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode};
+use arenagrad::{
+    BagMode, Embedding, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
+};
 
 use super::table::{float, integer, operators};
 
@@ -48,6 +50,9 @@ operators! {
         x.grid_sample(grid, GridSample { mode: GridMode::Nearest, ..GridSample::default() });
     "F.grid_sample (volumes)" (g, x = float(&[1, 2, 3, 4, 2], -2.0, 2.0), grid = float(&[1, 2, 2, 2, 3], -1.4, 1.4)) =>
         x.grid_sample(grid, GridSample { padding: GridPadding::Reflection, ..GridSample::default() });
+    "F.embedding(max_norm)"
+        (g, table = float(&[5, 3], -1.0, 1.0), tokens = integer(&[1, 4], 0, 4)) =>
+        table.embedding(tokens, Embedding { max_norm: Some(9.0), ..Embedding::default() });
     "F.embedding_bag" (g, table = float(&[5, 3], -1.0, 1.0), tokens = integer(&[2, 4], 0, 4)) =>
         table.embedding_bag(tokens, None, EmbeddingBag::default());
     "F.embedding_bag(offsets, mode='sum', per_sample_weights)"

@@ -1,6 +1,6 @@
 //! Pooling, padding, interpolation and sampling.
 
-use arenagrad_graph::{EmbeddingBag, GridSample, Interpolation, Origin, PadMode, PerAxis, Pooling};
+use arenagrad_graph::{Embedding, EmbeddingBag, GridSample, Interpolation, Origin, PadMode, PerAxis, Pooling};
 // The documentation has links to the methods of expressions.
 #[allow(unused_imports)]
 use arenagrad_graph::Expr;
@@ -99,6 +99,15 @@ with_indices! {
 }
 
 impl Variable {
+    /// The rows of this table at i32 indices. See [`Expr::embedding`](crate::Expr::embedding).
+    #[track_caller]
+    pub fn embedding(&self, indices: &Variable, options: Embedding) -> Variable {
+        let origin = Origin::here();
+        Variable::new(
+            self.tape_inner().record("embedding", &[self, indices], origin, |_, x| Ok(x[0].embedding(x[1], options))),
+        )
+    }
+
     /// What is made of bags of rows of this table, with a weight for each row if there are any. See
     /// [`Expr::embedding_bag`](crate::Expr::embedding_bag).
     #[track_caller]
