@@ -106,8 +106,8 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
     ("scatter", |w| w.v.scatter(0, w.x.graph().literal([1], [-1]), 1.0), "index -1 at position 0 is outside 0..3"),
     (
         "scatter_reduce",
-        |w| w.b.scatter_reduce(0, w.j, w.b, ScatterReduction::Sum, true),
-        "\"b\" is bool, but a float or i32 is needed",
+        |w| w.b.scatter_reduce(0, w.j, w.b, ScatterReduction::Mean, true),
+        "\"b\" is bool, but a float is needed",
     ),
     (
         "scatter_reduce",

@@ -52,7 +52,7 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     }),
     ("bucketize", "\"x\" of shape [2, 3] has rank 2, but rank 1 is needed", |w| w.x.bucketize(w.x, false)),
     ("prod", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.prod(2)),
-    ("mean_keepdims", "\"b\" is bool, but a float is needed (cast it: .cast(DType::F32))", |w| w.b.mean_keepdims(..)),
+    ("mean_keepdims", "\"b\" is bool, but a float is needed", |w| w.b.mean_keepdims(..)),
     ("any", "axis 2 is out of range for \"b\" of shape [2, 3] (rank 2)", |w| w.b.any(2)),
     ("any_keepdims", "axis 0 is named twice", |w| w.b.any_keepdims([0, 0])),
     ("all", "axis 2 is out of range for \"b\" of shape [2, 3] (rank 2)", |w| w.b.all(2)),

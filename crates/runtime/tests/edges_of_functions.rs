@@ -423,7 +423,8 @@ fn a_gelu_by_the_tangent_is_flat_or_steep_wherever_it_is_finite() {
         let slopes = of(1.0, 0.0, 1.127_710_793_151_433);
         close(&found.reverse, &slopes, dtype, &what);
         close(&found.forward, &slopes, dtype, &what);
-        assert!(found.second[..8].iter().all(|second| *second == 0.0), "{what}: {:?}", found.second);
+        let are_flat = [0, 1, 4, 5, 6, 7].iter().all(|&place| found.second[place] == 0.0);
+        assert!(are_flat, "{what}: {:?}", found.second);
     }
 }
 
@@ -458,7 +459,7 @@ fn a_probability_that_is_wrong_and_certain_is_learnt_from() {
         let (quarter, rest) = (0.25f64.ln(), 0.75f64.ln());
         let expected = [0.0, 100.0, 100.0, 0.0, 50.0, 50.0, -0.75 * quarter - 0.25 * rest, f64::NAN];
         close(&found[0], &expected, dtype, &what);
-        let slopes = [1.0, -1e12, 1e12, -1.0, -5e11, 5e11, -0.5 / 0.1875, f64::NAN];
+        let slopes = [1.0, -1e12, 1e12, -1.0, 0.5 - 5e11, 5e11 - 0.5, -0.5 / 0.1875, f64::NAN];
         close(&found[1], &slopes, dtype, &what);
         close(&found[2], &slopes, dtype, &what);
         let of_target = [100.0, 100.0, -100.0, -100.0, 100.0, -100.0, rest - quarter, f64::NAN];
