@@ -139,7 +139,7 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
     (
         "index_put",
         |w| w.v.index_put(&[Some(w.x.graph().literal([2], [0, -4]))], 1.0, false),
-        "index -4 at position 1 is outside 0..3",
+        "index -4 at position 1 is outside -3..3",
     ),
     (
         "index_put",

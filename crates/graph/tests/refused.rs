@@ -143,7 +143,7 @@ fn of_matrices() -> Vec<(&'static str, Vec<Call>)> {
     let mut all = calls_of_one! {
         inv() x labels scalar; det() x scalar; slogdet() x scalar; cholesky() x scalar; qr() scalar indices; eigh() x scalar;
         svd() scalar indices; svdvals() scalar indices; vector_norm(-2.0, 5) x; vector_norm(f64::NAN, ..) x;
-        vector_norm(-1.0, 0) indices; matrix_norm(MatrixNorm::Nuclear, [0, 0]) x; trace() row truth;
+        vector_norm(-1.0, 0) indices; matrix_norm(MatrixNorm::Nuclear, [0, 0]) x; trace() row;
         matrix_norm(MatrixNorm::LargestRow, [0, 7]) x; cov(1.0, None, None) wide indices; corrcoef() wide indices;
         pdist(2.0) row indices wide; pdist(-1.0) x; bitwise_not() x;
     };

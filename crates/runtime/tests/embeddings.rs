@@ -123,6 +123,20 @@ fn bags_of_rows_that_are_shortened_or_shared() {
     }
 }
 
+/// Integers and truth values can be looked up, too.
+#[test]
+fn tables_of_any_dtype_are_read() {
+    for device in devices() {
+        let g = Graph::new();
+        let table = g.literal([3, 2], [1, 2, 3, 4, 5, 6]);
+        let tokens = g.literal([2], [2, 0]);
+        let padded = Embedding { padding_index: Some(0), ..Embedding::default() };
+        let results = [table.embedding(tokens, padded), table.greater(2).embedding(tokens, Embedding::default())];
+        let found = numbers(&g, &results, &Given::new(), &device);
+        assert_eq!(found, [[5.0, 6.0, 1.0, 2.0], [1.0, 1.0, 0.0, 0.0]], "{device}");
+    }
+}
+
 /// The layers have the options, too, and leave their tables as they are.
 #[test]
 fn layers_read_shortened_vectors() {
@@ -158,7 +172,7 @@ fn options_that_say_nothing_are_refused() {
         (said(|table, tokens| table.embedding(tokens, short(1.0, f64::NAN))), "embedding: norm_type is NaN"),
         (said(|table, tokens| table.embedding(tokens.cast(DType::F32), options)), "is f32, but i32 is needed"),
         (said(|table, tokens| table.sum(0).embedding(tokens, options)), "has rank 1, but rank 2 is needed"),
-        (said(|table, tokens| table.cast(DType::I32).embedding(tokens, options)), "but a float is needed"),
+        (said(|table, tokens| table.cast(DType::I32).embedding(tokens, short(1.0, 2.0))), "but a float is needed"),
         (
             said(|table, tokens| table.embedding(tokens, Embedding { padding_index: Some(5), ..options })),
             "embedding: the padding index is 5",

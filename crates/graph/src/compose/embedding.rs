@@ -31,14 +31,14 @@ impl Default for Embedding {
 }
 
 impl<'g> Expr<'g> {
-    /// The rows of this table, floats `[rows, columns]`, at the i32 `indices`: `[..] -> [.., columns]`. (PyTorch's `F.embedding`; without
-    /// options it is [`Expr::index_select`].)
+    /// The rows of this table `[rows, columns]` at the i32 `indices`: `[..] -> [.., columns]`. (PyTorch's `F.embedding`; without
+    /// options it is [`Expr::index_select`].) Any dtype; floats with a norm or gradients by frequency.
     ///
     /// A row whose norm is above [`Embedding::max_norm`] is read as `row max_norm / (norm + 1e-7)`, and its gradient is that of what was read, in
     /// both as in PyTorch. There the table's own row is shortened too, each time that it is read; here it stays as it is, and an optimiser goes
     /// on from there. With [`Embedding::scale_grad_by_freq`] the gradient of a row that the indices name `n` times is the `n`-th part of its sum.
     ///
-    /// Errors: another rank of the table; no floats; indices that are not i32; a padding index that is no row; a `max_norm` that is NaN or below
+    /// Errors: another rank of the table; no floats where they are needed; indices that are not i32; a padding index that is no row; a `max_norm` that is NaN or below
     /// 0, a `norm_type` that is NaN. Indices of an input are checked at each run.
     ///
     /// ```
@@ -66,7 +66,8 @@ impl<'g> Expr<'g> {
             let (operand, expected) = (self.describe(), "rank 2".to_owned());
             return self.fail(GraphError::Rank { origin, op: OP, operand, shape, rank, expected });
         }
-        if !dtype.is_float() {
+        // Elements of any kind can be read, but only floats have lengths and gradients.
+        if !dtype.is_float() && (options.max_norm.is_some() || options.scale_grad_by_freq) {
             let (operand, expected) = (self.describe(), "a float");
             return self.fail(GraphError::DType { origin, op: OP, operand, dtype, expected });
         }

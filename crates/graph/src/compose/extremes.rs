@@ -58,7 +58,7 @@ impl<'g> Expr<'g> {
     }
 
     /// The smallest and the largest element over `axes` (`..` for all), which fall away: `(min, max)`, with the gradients of
-    /// [`Expr::min`] and [`Expr::max`] (`torch.aminmax`). Floats and i32.
+    /// [`Expr::min`] and [`Expr::max`] (`torch.aminmax`). Floats, i32 and bool.
     ///
     /// ```
     /// # use arenagrad_graph::Graph;

@@ -128,9 +128,10 @@ fn chain<'g>(matrices: &[Expr<'g>], splits: &[Vec<usize>], origin: Origin) -> Ex
 }
 
 impl<'g> Expr<'g> {
-    /// The sum of the diagonal of each matrix of the last two axes: `[.., m, n] -> [..]`. Floats and i32. (PyTorch's `trace`, and of batches too.)
+    /// The sum of the diagonal of each matrix of the last two axes: `[.., m, n] -> [..]`. Floats and i32; of bool it is i32, as sums are. (PyTorch's
+    /// `trace`, and of batches too.)
     ///
-    /// The gradient is the upstream's on the diagonal, 0 elsewhere. Errors: a rank below 2; bool.
+    /// The gradient is the upstream's on the diagonal, 0 elsewhere. Errors: a rank below 2.
     ///
     /// ```
     /// # let g = arenagrad_graph::Graph::new();
