@@ -16,9 +16,6 @@ pub enum Gelu {
 /// Above this, `ln(1 + e^z)` is `z` to the last bit, in f64 as well as in f32: the difference is below `e^-40`.
 const SOFTPLUS_IS_LINEAR: f64 = 40.0;
 
-/// The square from which on the hyperbolic tangent in a GELU is 1 to the last bit of f64, and by far.
-const GATE_IS_FLAT: f64 = 1e4;
-
 impl<'g> Expr<'g> {
     /// `x * x`. Floats and i32.
     #[track_caller]
@@ -72,8 +69,7 @@ impl<'g> Expr<'g> {
         self * self.gate()
     }
 
-    /// The Gaussian error linear unit in the form that `form` says. Floats. The derivative is 1 far above 0 and 0 far below, at every finite
-    /// `x`.
+    /// The Gaussian error linear unit in the form that `form` says.
     #[track_caller]
     pub fn gelu(self, form: Gelu) -> Expr<'g> {
         let _method = self.enter("gelu");
@@ -81,10 +77,7 @@ impl<'g> Expr<'g> {
             Gelu::Erf => (self * std::f64::consts::FRAC_1_SQRT_2).erf(),
             Gelu::Tanh => {
                 let scale = std::f64::consts::FRAC_2_PI.sqrt();
-                let square = self * self;
-                // The square of a large x overflows. Long before it does the tangent is 1 and flat, whatever the square.
-                let square = if self.graph().is_on_paper() { square } else { square.minimum(GATE_IS_FLAT) };
-                (self * (square * (0.044715 * scale) + scale)).tanh()
+                (self * (self * self * (0.044715 * scale) + scale)).tanh()
             }
         };
         self * 0.5 * (gate + 1.0)
