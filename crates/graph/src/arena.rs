@@ -160,6 +160,13 @@ impl Graph {
         self.read(id, "node", self.origin_or(Origin::here()), Node::clone)
     }
 
+    /// Does `read` with the node of that id, which is not copied. It may look at the graph, and must not change it.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn read_node<T>(&self, id: NodeId, read: impl FnOnce(&Node) -> T) -> Result<T, GraphError> {
+        self.read(id, "node", self.origin_or(Origin::here()), read)
+    }
+
     /// The position of a live node in insertion order: an index into a table of [`Graph::ordinal_bound`] places.
     #[track_caller]
     pub fn ordinal(&self, id: NodeId) -> Result<usize, GraphError> {

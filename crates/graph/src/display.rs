@@ -19,7 +19,7 @@ use crate::arena::{Arena, Graph};
 use crate::body::ScanResult;
 use crate::expr::Expr;
 use crate::node::{Node, NodeId};
-use crate::op::{Arrangement, Assembly, ConvolutionAxis, Indexing, Leaf, Op, Ordered};
+use crate::op::{Arrangement, Assembly, ConvolutionAxis, Indexing, Leaf, Op, Ordered, Windows};
 
 /// A graph, or the part of one that some outputs need, to be printed.
 #[derive(Clone)]
@@ -146,12 +146,15 @@ pub(crate) fn attributes(op: &Op) -> Vec<String> {
             Arrangement::Permute { axes } => vec![format!("axes={axes:?}")],
             Arrangement::Slice { starts, steps } => vec![format!("starts={starts:?}"), format!("steps={steps:?}")],
             Arrangement::Flip { axes } => vec![format!("axes={axes}")],
-            Arrangement::Windows { axes, extents, steps, dilations } => vec![
-                format!("axes={axes:?}"),
-                format!("extents={extents:?}"),
-                format!("steps={steps:?}"),
-                format!("dilations={dilations:?}"),
-            ],
+            Arrangement::Windows(windows) => {
+                let Windows { axes, extents, steps, dilations } = &**windows;
+                vec![
+                    format!("axes={axes:?}"),
+                    format!("extents={extents:?}"),
+                    format!("steps={steps:?}"),
+                    format!("dilations={dilations:?}"),
+                ]
+            }
         },
         Op::Assembly(Assembly::Pad { lows, interiors, value, .. }) => {
             vec![format!("lows={lows:?}"), format!("interiors={interiors:?}"), format!("value={value}")]

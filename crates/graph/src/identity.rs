@@ -1,7 +1,9 @@
 //! What tells operations apart besides their operands, shapes and dtypes, as words that can be hashed and compared.
 
 use crate::body::ScanResult;
-use crate::op::{Arrangement, Assembly, AttentionNode, ConvolutionAxis, Elementwise, Indexing, Leaf, Op, Ordered};
+use crate::op::{
+    Arrangement, Assembly, AttentionNode, ConvolutionAxis, Elementwise, Indexing, Leaf, Op, Ordered, Windows,
+};
 
 /// Calls `word` with what identifies an op: its kind and its attributes, numbers by their bits, so that -0 stays apart from 0
 /// and NaN is equal to itself. Of a literal it is the length alone; the elements are for the caller to compare. An op's shape
@@ -40,7 +42,8 @@ pub(crate) fn words(op: &Op, mut word: impl FnMut(u64)) {
                 starts.iter().chain(steps).for_each(|&number| word(number as u64));
             }
             Arrangement::Flip { axes } => all(&[26, axes.iter().fold(0, |set, axis| set | 1 << axis)]),
-            Arrangement::Windows { axes, extents, steps, dilations } => {
+            Arrangement::Windows(windows) => {
+                let Windows { axes, extents, steps, dilations } = &**windows;
                 all(&[27, axes.len() as u64]);
                 axes.iter().chain(extents).chain(steps).chain(dilations).for_each(|&number| word(number as u64));
             }

@@ -107,6 +107,7 @@ pub use op::{
     Arrangement, Assembly, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, BinaryRow,
     CompareFunction, CompareRow, ConvolutionAxis, CumulativeFunction, Effort, Elementwise, Exchange, Extents, Half,
     Indexing, Leaf, MatrixFunction, Op, OpKind, Ordered, ReduceFunction, ScatterFunction, UnaryFunction, UnaryRow,
+    Windows,
 };
 pub use owner::OwnedGraph;
 pub use pending::Pending;

@@ -17,6 +17,7 @@ mod special;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use crate::body::{Body, ScanResult};
 use crate::dtype::DType;
@@ -37,8 +38,8 @@ pub use ordered::{CumulativeFunction, Ordered};
 
 pub(crate) use functions::{FLOATS, NUMBERS};
 
-/// A list of small extents or axes, one an axis. Room for two is enough within a node: an op that holds more of them would make every other one larger.
-pub type Extents = SmallVec<[usize; 2]>;
+/// A list of extents or axes, one an axis. It is one pointer wide, since what an op holds of its own makes every other op larger.
+pub type Extents = ThinVec<usize>;
 
 /// A primitive operation, its operands as named fields. Result shapes and dtypes stand in the [`crate::Node`].
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +58,7 @@ pub enum Op {
     AllReduce { operand: NodeId, number: u32 },
     /// `value`, differentiated by rules of its own: over the placeholder `upstream`, `gradients[i]` is the gradient with
     /// respect to `operands[i]`. No other derivative flows into `value`.
-    CustomGradient { value: NodeId, operands: Box<[NodeId]>, upstream: NodeId, gradients: Box<[NodeId]> },
+    CustomGradient { value: NodeId, operands: ThinVec<NodeId>, upstream: NodeId, gradients: ThinVec<NodeId> },
     /// Elements of the operand in another arrangement: nothing is computed, and a plan needs no kernel for it.
     View { operand: NodeId, arrangement: Arrangement },
     /// A result that is put together from regions.
@@ -115,10 +116,20 @@ pub enum Arrangement {
     Slice { starts: Extents, steps: Extents },
     /// From the end to the beginning along `axes`.
     Flip { axes: AxisSet },
-    /// Windows that slide along axes: axis `axes[i]` has as many elements as there are windows of `extents[i]` elements, `dilations[i]`
-    /// apart, of which each begins `steps[i]` after the one before; the elements within windows are along further axes at
-    /// the end, in the order of `axes`. Windows may share elements, and may leave some out.
-    Windows { axes: Extents, extents: Extents, steps: Extents, dilations: Extents },
+    /// Windows that slide along axes. They may share elements, and may leave some out.
+    Windows(Box<Windows>),
+}
+
+/// Windows that slide along axes, a number for each of these: axis `axes[i]` has as many elements as there are windows of `extents[i]`
+/// elements, `dilations[i]` apart, of which each begins `steps[i]` after the one before; the elements within windows are along further
+/// axes at the end, in the order of `axes`.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub struct Windows {
+    pub axes: Extents,
+    pub extents: Extents,
+    pub steps: Extents,
+    pub dilations: Extents,
 }
 
 /// Results that are put together from regions.
@@ -375,3 +386,6 @@ impl Op {
         op
     }
 }
+
+/// A graph of millions of nodes is as large as its ops. What is rare and large stands behind a pointer.
+const _: () = assert!(size_of::<Op>() <= 48);

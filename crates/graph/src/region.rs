@@ -25,7 +25,7 @@ impl Region {
     pub(crate) fn whole(shape: &Shape) -> Region {
         let rank = shape.rank();
         let extents = shape.iter().copied().collect();
-        Region { starts: smallvec::smallvec![0; rank], steps: smallvec::smallvec![1; rank], extents }
+        Region { starts: thin_vec::thin_vec![0; rank], steps: thin_vec::thin_vec![1; rank], extents }
     }
 
     /// The shape of what it takes.

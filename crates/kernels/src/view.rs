@@ -18,14 +18,15 @@ pub struct Axis {
 /// a single position has none. Strides may be such that several positions are the same element, as where windows overlap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Axes {
-    axes: SmallVec<[Axis; 4]>,
+    /// Most have one, and a plan has a view for each of its reads: room for more would be the most of what plans take.
+    axes: SmallVec<[Axis; 1]>,
     count: usize,
 }
 
 impl Axes {
     /// The axes, outermost first.
     pub fn new(axes: impl IntoIterator<Item = Axis>) -> Self {
-        let mut collapsed: SmallVec<[Axis; 4]> = SmallVec::new();
+        let mut collapsed: SmallVec<[Axis; 1]> = SmallVec::new();
         let mut count = 1usize;
         for axis in axes {
             count = count.saturating_mul(axis.extent);

@@ -180,9 +180,10 @@ impl<'g> Batch<'g, '_> {
                 Arrangement::Slice { starts: behind(0, starts), steps: behind(1, steps) }
             }
             Arrangement::Flip { axes } => Arrangement::Flip { axes: axes.iter().map(|axis| axis + 1).collect() },
-            Arrangement::Windows { axes, extents, steps, dilations } => {
-                let (extents, steps, dilations) = (extents.clone(), steps.clone(), dilations.clone());
-                Arrangement::Windows { axes: axes.iter().map(|axis| axis + 1).collect(), extents, steps, dilations }
+            Arrangement::Windows(windows) => {
+                let mut windows = windows.clone();
+                windows.axes.iter_mut().for_each(|axis| *axis += 1);
+                Arrangement::Windows(windows)
             }
         };
         self.over(&Op::View { operand, arrangement }, node)

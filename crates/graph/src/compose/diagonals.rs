@@ -118,7 +118,7 @@ impl<'g> Expr<'g> {
     fn on_line(self, line: Line, [rows, columns]: [usize; 2], others: &[usize], origin: Origin) -> Expr<'g> {
         let rank = others.len() + 1;
         let (mut lows, mut interiors): (Extents, Extents) =
-            (smallvec::smallvec![0; rank], smallvec::smallvec![0; rank]);
+            (thin_vec::thin_vec![0; rank], thin_vec::thin_vec![0; rank]);
         if line.length > 0 {
             lows[rank - 1] = line.row * columns + line.column;
             interiors[rank - 1] = columns;

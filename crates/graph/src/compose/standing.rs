@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::expr::Expr;
-use crate::op::{Arrangement, Leaf, Op};
+use crate::op::{Arrangement, Leaf, Op, Windows};
 use crate::requirements::viewed;
 use crate::shape::Shape;
 
@@ -85,7 +85,8 @@ impl<'a> Strided<'a> {
                     .map(|axis| if axes.contains(axis) { own[axis].wrapping_neg() } else { own[axis] })
                     .collect()
             }
-            Arrangement::Windows { axes, steps, dilations, .. } => {
+            Arrangement::Windows(windows) => {
+                let Windows { axes, steps, dilations, .. } = &**windows;
                 let mut strides: SmallVec<[usize; 4]> = own.clone();
                 for (&axis, &step) in axes.iter().zip(steps) {
                     strides[axis] = own[axis].wrapping_mul(step);

@@ -6,7 +6,7 @@ use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
 use crate::node::{NodeId, Origin};
-use crate::op::{Arrangement, Assembly, Extents, Op};
+use crate::op::{Arrangement, Assembly, Extents, Op, Windows};
 use crate::shape::{AxisSet, Shape};
 
 impl<'g> Expr<'g> {
@@ -181,9 +181,8 @@ impl<'g> Expr<'g> {
                 Err(error) => return self.fail(error),
             }
         }
-        let [extents, steps, dilations] =
-            [extents.as_ref(), steps.as_ref(), dilations.as_ref()].map(Extents::from_slice);
-        let arrangement = Arrangement::Windows { axes: resolved, extents, steps, dilations };
+        let [extents, steps, dilations] = [extents.as_ref(), steps.as_ref(), dilations.as_ref()].map(Extents::from);
+        let arrangement = Arrangement::Windows(Box::new(Windows { axes: resolved, extents, steps, dilations }));
         self.insert(Op::View { operand, arrangement }, None, None, origin)
     }
 
@@ -209,7 +208,7 @@ impl<'g> Expr<'g> {
         let padded: Shape =
             shape.iter().zip(amounts).map(|(n, (low, high))| n.saturating_add(*low).saturating_add(*high)).collect();
         let lows = amounts.iter().map(|(low, _)| *low).collect();
-        let interiors = smallvec::smallvec![0; shape.rank()];
+        let interiors = thin_vec::thin_vec![0; shape.rank()];
         self.pad_node(lows, interiors, dtype.round(value), &padded, origin)
     }
 
@@ -263,8 +262,8 @@ impl<'g> Expr<'g> {
         if (start, end, step) == (0, extent, 1) {
             return self;
         }
-        let mut starts: Extents = smallvec::smallvec![0; shape.rank()];
-        let mut steps: Extents = smallvec::smallvec![1; shape.rank()];
+        let mut starts: Extents = thin_vec::thin_vec![0; shape.rank()];
+        let mut steps: Extents = thin_vec::thin_vec![1; shape.rank()];
         (starts[axis], steps[axis]) = (start, step);
         let sliced = shape.with_extent(axis, (end - start).div_ceil(step));
         if sliced[axis] <= 1 {

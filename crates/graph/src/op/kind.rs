@@ -74,6 +74,22 @@ impl OpKind {
             .chain([OpKind::AllReduce])
     }
 
+    /// Whether it has no operands: it is given, known, or each element's own coordinate.
+    pub fn is_leaf(self) -> bool {
+        matches!(
+            self,
+            OpKind::Input | OpKind::Parameter | OpKind::Constant | OpKind::Literal | OpKind::Iota | OpKind::Placeholder
+        )
+    }
+
+    /// Whether it shows elements of its operand in another arrangement.
+    pub fn is_view(self) -> bool {
+        matches!(
+            self,
+            OpKind::Reshape | OpKind::Permute | OpKind::Broadcast | OpKind::Slice | OpKind::Flip | OpKind::Windows
+        )
+    }
+
     /// The stem used in printed graphs, shaders, CPU kernels, tests and benches.
     pub fn name(self) -> &'static str {
         match self {
@@ -142,7 +158,7 @@ impl Op {
                 Arrangement::Broadcast => OpKind::Broadcast,
                 Arrangement::Slice { .. } => OpKind::Slice,
                 Arrangement::Flip { .. } => OpKind::Flip,
-                Arrangement::Windows { .. } => OpKind::Windows,
+                Arrangement::Windows(_) => OpKind::Windows,
             },
             Op::Assembly(Assembly::Pad { .. }) => OpKind::Pad,
             Op::Assembly(Assembly::Concat { .. }) => OpKind::Concat,

@@ -125,9 +125,9 @@ fn vjp_concat<'g>(
     for &operand in operands {
         let extent = node.shape_of(operand)[axis];
         if (node.wants)(operand) {
-            let mut starts: Extents = smallvec::smallvec![0; node.shape.rank()];
+            let mut starts: Extents = thin_vec::thin_vec![0; node.shape.rank()];
             starts[axis] = start;
-            give(operand, slice(node, operand, starts, smallvec::smallvec![1; node.shape.rank()]));
+            give(operand, slice(node, operand, starts, thin_vec::thin_vec![1; node.shape.rank()]));
         }
         start += extent;
     }

@@ -14,7 +14,7 @@ use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
 use crate::op::{Arrangement, Extents, Op, ReduceFunction};
-use crate::ops::windows::{self, Windows};
+use crate::ops::windows;
 use crate::ops::{Differentiated, Pushed, Rule};
 use crate::shape::{AxisSet, Shape};
 
@@ -30,9 +30,7 @@ pub(crate) fn infer(
         Arrangement::Broadcast => infer_broadcast(rule, operand, shape),
         Arrangement::Slice { starts, steps } => infer_slice(rule, operand, starts, steps, shape),
         Arrangement::Flip { axes } => infer_flip(rule, operand, *axes),
-        Arrangement::Windows { axes, extents, steps, dilations } => {
-            windows::infer(rule, operand, &Windows { axes, extents, steps, dilations })
-        }
+        Arrangement::Windows(windows) => windows::infer(rule, operand, windows),
     }
 }
 
@@ -54,9 +52,7 @@ pub(crate) fn vjp<'g>(
                 give(operand, node.upstream.flip_node(*axes, node.origin));
             }
         }
-        Arrangement::Windows { axes, extents, steps, dilations } => {
-            windows::vjp(operand, &Windows { axes, extents, steps, dilations }, node, give);
-        }
+        Arrangement::Windows(windows) => windows::vjp(operand, windows, node, give),
     }
 }
 

@@ -11,22 +11,14 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::NodeId;
-use crate::op::Extents;
+use crate::op::{Extents, Windows};
 use crate::ops::{Differentiated, Rule};
 use crate::shape::{AxisSet, Shape};
-
-/// The attributes of the op: a number for each axis along which windows slide.
-pub(crate) struct Windows<'a> {
-    pub(crate) axes: &'a Extents,
-    pub(crate) extents: &'a Extents,
-    pub(crate) steps: &'a Extents,
-    pub(crate) dilations: &'a Extents,
-}
 
 /// The elements of a window from which one scatter is cheaper than a sum of so many tensors.
 const LONG: usize = 32;
 
-pub(crate) fn infer(rule: &Rule<'_>, operand: NodeId, windows: &Windows<'_>) -> Result<(Shape, DType), GraphError> {
+pub(crate) fn infer(rule: &Rule<'_>, operand: NodeId, windows: &Windows) -> Result<(Shape, DType), GraphError> {
     let Windows { axes, extents, steps, dilations } = windows;
     let (origin, op) = (rule.origin, rule.op);
     let argument =
@@ -70,7 +62,7 @@ pub(crate) fn infer(rule: &Rule<'_>, operand: NodeId, windows: &Windows<'_>) -> 
 
 pub(crate) fn vjp<'g>(
     operand: NodeId,
-    windows: &Windows<'_>,
+    windows: &Windows,
     node: &Differentiated<'g, '_>,
     give: &mut dyn FnMut(NodeId, Expr<'g>),
 ) {
@@ -154,7 +146,7 @@ impl Along {
         node: &Differentiated<'g, '_>,
     ) -> Expr<'g> {
         let (mut lows, mut interiors): (Extents, Extents) =
-            (smallvec::smallvec![0; shape.len()], smallvec::smallvec![0; shape.len()]);
+            (thin_vec::thin_vec![0; shape.len()], thin_vec::thin_vec![0; shape.len()]);
         (lows[self.axis], interiors[self.axis]) = (low, interior);
         let mut padded = shape.to_vec();
         padded[self.axis] = self.elements;

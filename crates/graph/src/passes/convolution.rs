@@ -13,7 +13,7 @@ mod spread;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
-use crate::op::{Arrangement, BinaryFunction, ConvolutionAxis, Extents, Op, ReduceFunction};
+use crate::op::{Arrangement, BinaryFunction, ConvolutionAxis, Extents, Op, ReduceFunction, Windows};
 use crate::ops::convolution::LEADING;
 use crate::passes::rebuild::Rebuild;
 use crate::shape::{AxisSet, Shape};
@@ -80,12 +80,12 @@ impl Build<'_> {
         let spatial = LEADING..LEADING + rank;
         let windows = self.inferred_view(
             padded,
-            Arrangement::Windows {
+            Arrangement::Windows(Box::new(Windows {
                 axes: spatial.clone().collect(),
                 extents: w[LEADING..].into(),
                 steps: axes.iter().map(|axis| axis.stride).collect(),
                 dilations: axes.iter().map(|axis| axis.dilation).collect(),
-            },
+            })),
         )?;
         let windowed = self.shape(windows);
         let [n, g, c] = [windowed[0], windowed[1], windowed[2]];
@@ -150,18 +150,18 @@ impl Build<'_> {
         let flat = self.reshape(weight, &Shape::from([g, taps]))?;
         let mut total = None;
         for tap in 0..taps {
-            let mut place: Extents = smallvec::smallvec![0; rank];
+            let mut place: Extents = thin_vec::thin_vec![0; rank];
             let mut left = tap;
             for axis in (0..rank).rev() {
                 (place[axis], left) = (left % kernel[axis], left / kernel[axis]);
             }
-            let mut starts: Extents = smallvec::smallvec![0; LEADING + rank];
+            let mut starts: Extents = thin_vec::thin_vec![0; LEADING + rank];
             starts.extend(place);
             let extents: Shape = windowed[..LEADING + rank].iter().copied().chain(ones()).collect();
-            let of_tap = self.slice(windows, starts, smallvec::smallvec![1; LEADING + 2 * rank], &extents)?;
+            let of_tap = self.slice(windows, starts, thin_vec::thin_vec![1; LEADING + 2 * rank], &extents)?;
             let of_tap = self.reshape(of_tap, result)?;
             let factor =
-                self.slice(flat, smallvec::smallvec![0, tap], smallvec::smallvec![1; 2], &Shape::from([g, 1]))?;
+                self.slice(flat, thin_vec::thin_vec![0, tap], thin_vec::thin_vec![1; 2], &Shape::from([g, 1]))?;
             let factor = self.reshape(factor, &shape)?;
             let factor = self.broadcast(factor, result)?;
             let term = self.binary(BinaryFunction::Mul, of_tap, factor)?;

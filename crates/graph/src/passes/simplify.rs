@@ -58,7 +58,7 @@ pub(super) fn rewrite(op: &Op, shape: &Shape, dtype: DType, graph: &mut Rebuild)
             Arrangement::Broadcast => views::broadcast(*operand, shape, graph),
             Arrangement::Slice { starts, steps } => slices::slice(*operand, starts, steps, shape, dtype, graph)?,
             Arrangement::Flip { axes } => views::flip(*operand, *axes, graph),
-            Arrangement::Windows { extents, steps, .. } => views::windows(*operand, extents, steps, graph),
+            Arrangement::Windows(windows) => views::windows(*operand, windows, graph),
         },
         Op::Assembly(Assembly::Pad { operand, value, .. }) => views::pad(*operand, *value, shape, graph),
         Op::Assembly(Assembly::Concat { operands, axis }) => views::concat(operands, *axis, graph),

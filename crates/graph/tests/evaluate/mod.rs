@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use arenagrad_graph::{
     Arrangement, Assembly, Body, DType, DeclarationKind, Elementwise, Extents, Graph, Indexing, Init, Leaf, NodeId, Op,
-    ReduceFunction, ScanResult, Shape,
+    ReduceFunction, ScanResult, Shape, Windows,
 };
 
 /// The elements of inputs and parameters by name, row-major.
@@ -153,7 +153,8 @@ fn node(graph: &Graph, id: NodeId, values: &HashMap<NodeId, Vec<f64>>, given: &G
             let place = |at: &[usize]| offset(&source, &at.iter().enumerate().map(turned).collect::<Vec<_>>());
             coordinates(shape).map(|at| elements(operand)[place(&at)]).collect()
         }
-        Op::View { operand, arrangement: Arrangement::Windows { axes, steps, dilations, .. } } => {
+        Op::View { operand, arrangement: Arrangement::Windows(windows) } => {
+            let Windows { axes, steps, dilations, .. } = &**windows;
             let source = shape_of(operand);
             let place = |at: &[usize]| {
                 let (windows, within) = at.split_at(source.rank());

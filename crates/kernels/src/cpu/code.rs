@@ -102,7 +102,7 @@ pub(super) fn write_in_place(
         Code::Load { input, .. } => inputs[*input as usize].in_place == Some(number),
         Code::Accumulator { .. } | Code::Iota { .. } | Code::Uniform { .. } | Code::Elementwise { .. } => false,
     };
-    if register.uniform || body[last..].iter().any(is_read) {
+    if register.is_uniform() || body[last..].iter().any(is_read) {
         return false;
     }
     match &mut body[last] {
@@ -262,7 +262,7 @@ impl Translation {
                 Instruction::Load { .. } | Instruction::Accumulator | Instruction::Constant { .. } => continue,
                 Instruction::Iota { .. } | Instruction::Uniform { .. } | Instruction::Elementwise(_) => {}
             }
-            let mut sources = [(DType::F32, Register { index: 0, uniform: true }); 3];
+            let mut sources = [(DType::F32, Register::unused()); 3];
             for (source, &operand) in sources.iter_mut().zip(&read[..count]) {
                 *source = (program.dtypes[operand as usize], allocator.operand(operand));
             }
@@ -277,7 +277,11 @@ impl Translation {
             allocator.translation.outputs.push((program.dtypes[value as usize], stored));
         }
         allocator.translation.setup.demand = allocator.allocation.demand();
-        allocator.translation
+        let mut translation = allocator.translation;
+        // Code stays as long as its session.
+        translation.body.shrink_to_fit();
+        translation.setup.prologue.shrink_to_fit();
+        translation
     }
 
     /// The code of a program whose outputs are those of its kernel: what nothing else reads is written where it goes.

@@ -309,7 +309,7 @@ impl Block<'_, '_> {
             return;
         }
         let data = self.sources.operands.typed::<E>(self.sources.first + input as usize);
-        if target.uniform {
+        if target.is_uniform() {
             self.bank.set_uniform(target, data[described.view.offset()].load());
         } else {
             E::read(data, &described.view, start, &mut self.bank.varying_mut::<E::Value>(target)[..length]);
@@ -327,7 +327,7 @@ impl Block<'_, '_> {
             return;
         }
         let data = self.sources.input::<T>(input);
-        if target.uniform {
+        if target.is_uniform() {
             self.bank.set_uniform(target, data[described.view.offset()]);
             return;
         }

@@ -340,7 +340,7 @@ impl ReduceScheme {
             (0, start..start + length),
             &mut Ahead::none(),
         );
-        if self.value.uniform {
+        if self.value.is_uniform() {
             Values::Uniform(bank.uniform::<T>(self.value))
         } else {
             Values::Varying(&mut bank.varying_mut::<T>(self.value)[..length])

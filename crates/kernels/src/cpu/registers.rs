@@ -23,11 +23,32 @@ pub(super) const BLOCK: usize = 1024;
 /// `LANES` neighbouring elements.
 pub(super) type Chunk<T> = [T; LANES];
 
-/// Names a register among those of its dtype.
+/// Names a register among those of its dtype. It is four bytes: code is registers for the most part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Register {
-    pub(super) index: u32,
-    pub(super) uniform: bool,
+pub(super) struct Register(u32);
+
+impl Register {
+    /// The highest bit of a register that is uniform.
+    const UNIFORM: u32 = 1 << 31;
+
+    fn new(index: u32, is_uniform: bool) -> Self {
+        Register(index | if is_uniform { Register::UNIFORM } else { 0 })
+    }
+
+    /// The first of the uniform ones, for a place that nothing reads.
+    pub(super) const fn unused() -> Self {
+        Register(Register::UNIFORM)
+    }
+
+    #[inline(always)]
+    fn index(self) -> usize {
+        (self.0 & !Register::UNIFORM) as usize
+    }
+
+    #[inline(always)]
+    pub(super) fn is_uniform(self) -> bool {
+        self.0 & Register::UNIFORM != 0
+    }
 }
 
 /// The registers of one dtype.
@@ -73,17 +94,17 @@ impl Allocation {
     pub(super) fn define(&mut self, dtype: DType, uniform: bool) -> Register {
         let dtype = dtype as usize;
         if !uniform && let Some(index) = self.free[dtype].pop() {
-            return Register { index, uniform };
+            return Register::new(index, uniform);
         }
         let count = if uniform { &mut self.demand.uniform[dtype] } else { &mut self.demand.varying[dtype] };
         *count += 1;
-        Register { index: *count - 1, uniform }
+        Register::new(*count - 1, uniform)
     }
 
     /// Takes a register back. Uniform ones keep their value for the whole run.
     pub(super) fn release(&mut self, dtype: DType, register: Register) {
-        if !register.uniform {
-            self.free[dtype as usize].push(register.index);
+        if !register.is_uniform() {
+            self.free[dtype as usize].push(register.index() as u32);
         }
     }
 
@@ -125,83 +146,83 @@ impl Bank {
 
     /// Sets a uniform register.
     pub(super) fn set_uniform<T: Lane>(&mut self, register: Register, value: T) {
-        cache_lines::chunks_mut(&mut T::registers_mut(self).uniform[register.index as usize])[0] = [value; LANES];
+        cache_lines::chunks_mut(&mut T::registers_mut(self).uniform[register.index()])[0] = [value; LANES];
     }
 
     /// The value of a uniform register.
     #[inline(always)]
     pub(super) fn uniform<T: Lane>(&self, register: Register) -> T {
-        cache_lines::chunks::<T>(&T::registers(self).uniform[register.index as usize])[0][0]
+        cache_lines::chunks::<T>(&T::registers(self).uniform[register.index()])[0][0]
     }
 
     /// Lets a varying register stand for elements elsewhere, until it is written again.
     #[inline(always)]
     pub(super) fn borrow<T: Lane>(&mut self, register: Register, from: Borrowed) {
-        debug_assert!(!register.uniform);
-        T::registers_mut(self).borrowed[register.index as usize] = Some(from);
+        debug_assert!(!register.is_uniform());
+        T::registers_mut(self).borrowed[register.index()] = Some(from);
     }
 
     /// Lets a varying register stand for one value, until it is written again.
     #[inline(always)]
     pub(super) fn repeat<T: Lane>(&mut self, register: Register, value: T) {
-        debug_assert!(!register.uniform);
+        debug_assert!(!register.is_uniform());
         let registers = T::registers_mut(self);
-        cache_lines::chunks_mut(&mut registers.varying[register.index as usize])[0] = [value; LANES];
-        registers.borrowed[register.index as usize] = Some(Borrowed::Repeated);
+        cache_lines::chunks_mut(&mut registers.varying[register.index()])[0] = [value; LANES];
+        registers.borrowed[register.index()] = Some(Borrowed::Repeated);
     }
 
     /// The value of a varying register that stands for one.
     #[inline(always)]
     pub(super) fn repeated<T: Lane>(&self, register: Register) -> Lanes<'_, T> {
-        debug_assert!(!register.uniform);
-        Lanes::Uniform(&cache_lines::chunks(&T::registers(self).varying[register.index as usize])[0])
+        debug_assert!(!register.is_uniform());
+        Lanes::Uniform(&cache_lines::chunks(&T::registers(self).varying[register.index()])[0])
     }
 
     /// Where the value of a register stands if it is borrowed.
     #[inline(always)]
     pub(super) fn borrowed<T: Lane>(&self, register: Register) -> Option<Borrowed> {
-        if register.uniform { None } else { T::registers(self).borrowed[register.index as usize] }
+        if register.is_uniform() { None } else { T::registers(self).borrowed[register.index()] }
     }
 
     /// The value of a register that is not borrowed in the first `chunks` chunks.
     #[inline(always)]
     pub(super) fn get<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {
         let registers = T::registers(self);
-        if register.uniform {
-            Lanes::Uniform(&cache_lines::chunks(&registers.uniform[register.index as usize])[0])
+        if register.is_uniform() {
+            Lanes::Uniform(&cache_lines::chunks(&registers.uniform[register.index()])[0])
         } else {
-            Lanes::Varying(&cache_lines::chunks(&registers.varying[register.index as usize])[..chunks])
+            Lanes::Varying(&cache_lines::chunks(&registers.varying[register.index()])[..chunks])
         }
     }
 
     /// The elements of a varying register.
     #[inline(always)]
     pub(super) fn varying_mut<T: Lane>(&mut self, register: Register) -> &mut [T] {
-        debug_assert!(!register.uniform);
+        debug_assert!(!register.is_uniform());
         let registers = T::registers_mut(self);
-        registers.borrowed[register.index as usize] = None;
-        cache_lines::chunks_mut(&mut registers.varying[register.index as usize]).as_flattened_mut()
+        registers.borrowed[register.index()] = None;
+        cache_lines::chunks_mut(&mut registers.varying[register.index()]).as_flattened_mut()
     }
 
     /// The first `length` elements of a varying register.
     #[inline(always)]
     pub(super) fn varying<T: Lane>(&self, register: Register, length: usize) -> &[T] {
-        debug_assert!(!register.uniform);
-        &cache_lines::chunks(&T::registers(self).varying[register.index as usize]).as_flattened()[..length]
+        debug_assert!(!register.is_uniform());
+        &cache_lines::chunks(&T::registers(self).varying[register.index()]).as_flattened()[..length]
     }
 
     /// Exchanges the memory of a varying register for other memory of the same size.
     pub(super) fn exchange<T: Lane>(&mut self, register: Register, memory: &mut Box<[CacheLine]>) {
-        debug_assert!(!register.uniform);
-        std::mem::swap(&mut T::registers_mut(self).varying[register.index as usize], memory);
+        debug_assert!(!register.is_uniform());
+        std::mem::swap(&mut T::registers_mut(self).varying[register.index()], memory);
     }
 
     /// Takes a register out, so that it can be written while others are read.
     #[inline(always)]
     pub(super) fn take<T: Lane>(&mut self, register: Register) -> Target<T> {
         let registers = T::registers_mut(self);
-        let index = register.index as usize;
-        let lines = if register.uniform {
+        let index = register.index();
+        let lines = if register.is_uniform() {
             &mut registers.uniform[index]
         } else {
             registers.borrowed[index] = None;
@@ -214,8 +235,8 @@ impl Bank {
     #[inline(always)]
     pub(super) fn put<T: Lane>(&mut self, register: Register, target: Target<T>) {
         let registers = T::registers_mut(self);
-        let list = if register.uniform { &mut registers.uniform } else { &mut registers.varying };
-        list[register.index as usize] = target.lines;
+        let list = if register.is_uniform() { &mut registers.uniform } else { &mut registers.varying };
+        list[register.index()] = target.lines;
     }
 }
 

@@ -1,15 +1,17 @@
 //! Plans for a reader: what each step computes, in which stage of the work, from which buffers into which.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use arenagrad_graph::{Graph, NodeId, Op, Origin};
+use arenagrad_graph::Origin;
 use arenagrad_kernels::{Factor, Instruction, Kernel, NestInstruction, ProductExtents, Program};
 
 use crate::plan::border::Border;
 use crate::plan::entries::{Entry, Work};
 use crate::plan::looped::LoopPlan;
 use crate::plan::memory::Memory;
+use crate::plan::nodes::Nodes;
 use crate::plan::step::{Step, Task};
 use crate::plan::{BufferRole, Cost, Plan};
 
@@ -28,7 +30,7 @@ pub struct PlanStep {
     /// Where in the caller's source the first result that it computes was written: file and line.
     pub origin: Option<Origin>,
     /// What it reads: a name and the number of a buffer each.
-    pub reads: Vec<(String, u32)>,
+    pub reads: Vec<(Cow<'static, str>, u32)>,
     /// The buffers that it writes.
     pub writes: Vec<u32>,
     /// Those of `writes` that it also reads, element by element.
@@ -50,7 +52,7 @@ impl PlanStep {
 }
 
 pub(crate) fn describe(
-    graph: &Graph,
+    nodes: &Nodes,
     entries: &[Entry],
     steps: &[Step],
     memory: &Memory,
@@ -70,9 +72,9 @@ pub(crate) fn describe(
                     Task::Kernel(kernel) => fused(kernel),
                     Task::Loop(_) => Vec::new(),
                 },
-                computes: step.writes.iter().map(|&write| result(graph, entries, write)).collect::<Vec<_>>().join(", "),
-                origin: origin(graph, entries, step.writes.first().copied()),
-                reads: step.reads.iter().map(|&read| (name(graph, entries, read), buffer(&read))).collect(),
+                computes: step.writes.iter().map(|&write| result(nodes, entries, write)).collect::<Vec<_>>().join(", "),
+                origin: step.writes.first().map(|&write| nodes.origin(entries[write as usize].node)),
+                reads: step.reads.iter().map(|&read| (kept_name(nodes, entries, read), buffer(&read))).collect(),
                 writes,
                 in_place,
                 cost: step.task.cost(),
@@ -89,7 +91,7 @@ pub(crate) fn describe(
 
 /// The step at a plan's end that copies a parameter's next value into its buffer.
 pub(crate) fn copy_back(
-    graph: &Graph,
+    nodes: &Nodes,
     entries: &[Entry],
     parameter: u32,
     next: u32,
@@ -100,9 +102,9 @@ pub(crate) fn copy_back(
         stage: stage_name(u8::MAX, names),
         kernel: format!("copy {}", entries[parameter as usize].shape.elements()),
         fused: Vec::new(),
-        computes: result(graph, entries, parameter),
-        origin: origin(graph, entries, Some(parameter)),
-        reads: vec![(name(graph, entries, next), memory.buffer_of[next as usize])],
+        computes: result(nodes, entries, parameter),
+        origin: Some(nodes.origin(entries[parameter as usize].node)),
+        reads: vec![(kept_name(nodes, entries, next), memory.buffer_of[next as usize])],
         writes: vec![memory.buffer_of[parameter as usize]],
         in_place: Vec::new(),
         cost: crate::plan::copy_of(&entries[parameter as usize]).cost(),
@@ -192,54 +194,33 @@ fn stage_name(stage: u8, names: &[&'static str]) -> &'static str {
 }
 
 /// The name of an entry: its node's label, or its op.
-pub(crate) fn name(graph: &Graph, entries: &[Entry], entry: u32) -> String {
+pub(crate) fn name<'a>(nodes: &'a Nodes, entries: &[Entry], entry: u32) -> &'a str {
     let entry = &entries[entry as usize];
-    match graph.label(entry.node) {
-        Some(label) => label,
-        None => op_name(graph, entry).to_owned(),
-    }
+    nodes.label(entry.node).unwrap_or_else(|| op_name(nodes, entry))
 }
 
-/// Where the node of an entry was made.
-fn origin(graph: &Graph, entries: &[Entry], entry: Option<u32>) -> Option<Origin> {
-    graph.node(entries[entry? as usize].node).ok().map(|node| node.origin)
+/// [`name`] for a description: an op's is not copied.
+fn kept_name(nodes: &Nodes, entries: &[Entry], entry: u32) -> Cow<'static, str> {
+    let entry = &entries[entry as usize];
+    match nodes.label(entry.node) {
+        Some(label) => Cow::Owned(label.to_owned()),
+        None => Cow::Borrowed(op_name(nodes, entry)),
+    }
 }
 
 /// What an entry computes: its name, dtype and shape.
-fn result(graph: &Graph, entries: &[Entry], entry: u32) -> String {
+fn result(nodes: &Nodes, entries: &[Entry], entry: u32) -> String {
     let spec = &entries[entry as usize];
     let operands = if let Work::LinearAlgebra { .. } = spec.work {
-        format!(" of {}", matrices(graph, spec.node))
+        format!(" of {}", nodes.matrices(spec.node))
     } else {
         String::new()
     };
-    format!("{}{operands}: {}{}", name(graph, entries, entry), spec.dtype, spec.shape)
+    format!("{}{operands}: {}{}", name(nodes, entries, entry), spec.dtype, spec.shape)
 }
 
-/// The names of what a function of matrices is applied to: labels, or ops where there is none.
-pub(crate) fn matrices(graph: &Graph, node: NodeId) -> String {
-    let operands = graph.node(node).map(|node| node.op.operands()).unwrap_or_default();
-    let name = |operand: &NodeId| {
-        let mut operand = *operand;
-        loop {
-            match (graph.label(operand), graph.node(operand).map(|node| (node.op.clone(), node.origin))) {
-                (Some(label), _) => return label,
-                // What a reader wrote stands before its views.
-                (None, Ok((Op::View { operand: shown, .. }, _))) => operand = shown,
-                (None, Ok((op, origin))) => return format!("{} at {origin}", op.name()),
-                (None, Err(_)) => return "removed".to_owned(),
-            }
-        }
-    };
-    operands.iter().map(name).collect::<Vec<_>>().join(" and ")
-}
-
-fn op_name(graph: &Graph, entry: &Entry) -> &'static str {
-    match (&entry.work, graph.node(entry.node)) {
-        (Work::Elementwise(None), _) => "copy",
-        (_, Ok(node)) => node.op.name(),
-        (_, Err(_)) => "removed",
-    }
+pub(crate) fn op_name(nodes: &Nodes, entry: &Entry) -> &'static str {
+    if entry.work == Work::Elementwise(None) { "copy" } else { nodes.kind(entry.node).name() }
 }
 
 /// A loop's number of rounds, or the kernel's stem with its extents.

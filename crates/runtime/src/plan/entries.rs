@@ -10,7 +10,7 @@ mod builder;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    AxisSet, Body, DType, Elements, Elementwise, Extents, Graph, GraphError, MatrixFunction, NodeId, Op,
+    AxisSet, Body, DType, Elements, Elementwise, Extents, Graph, GraphError, MatrixFunction, NodeId, OpKind,
     ReduceFunction, ScanResult, ScatterFunction, Shape, StorageType,
 };
 use arenagrad_kernels::{Factor, Instruction};
@@ -20,6 +20,7 @@ pub(super) use builder::Builder;
 
 use crate::plan::attention::AttentionWork;
 use crate::plan::layout::Layout;
+use crate::plan::nodes::Nodes;
 use crate::plan::ordered::Along;
 
 /// One thing to have or to compute.
@@ -32,8 +33,8 @@ pub(crate) struct Entry {
     /// In what its buffer holds its elements: what is declared, stands in the graph or is rounded to 16 bits may be narrower than its
     /// dtype.
     pub(crate) storage: StorageType,
-    /// The node that this computes, for names and stages.
-    pub(crate) node: NodeId,
+    /// The ordinal of the node that this computes, for names and stages.
+    pub(crate) node: u32,
     pub(crate) stage: u8,
 }
 
@@ -190,59 +191,50 @@ pub(crate) struct Entries {
 /// rounded to 16 bits belongs to the stage of the value that it is the rounding of, whoever reads it: it is computed beside that.
 pub(crate) fn collect(
     graph: &Graph,
+    nodes: &Nodes,
     roots: &[NodeId],
     stages: &[Vec<NodeId>],
     owns_buffer: &mut dyn FnMut(usize, u32, &Work) -> bool,
 ) -> Result<Entries, GraphError> {
-    let bound = graph.ordinal_bound();
-    let mut stage_of: Vec<u8> = vec![u8::MAX; bound];
     let ids = graph.ids();
-    for (stage, nodes) in stages.iter().map(Vec::as_slice).chain([roots]).enumerate() {
-        mark_needed(graph, &ids, nodes, stage as u8, &mut stage_of)?;
+    let operands = OperandTable::new(graph, &ids)?;
+    let mut stage_of: Vec<u8> = vec![u8::MAX; ids.len()];
+    for (stage, list) in stages.iter().map(Vec::as_slice).chain([roots]).enumerate() {
+        mark_needed(graph, &operands, list, stage as u8, &mut stage_of)?;
     }
-    for &id in &ids {
-        let node = graph.node(id)?;
-        let Op::Elementwise(Elementwise::RoundTo { operand, .. }) = node.op else { continue };
-        let value = graph.node(operand)?;
-        if stage_of[node.ordinal as usize] != u8::MAX && !matches!(value.op, Op::Leaf(_)) {
-            stage_of[node.ordinal as usize] = stage_of[value.ordinal as usize];
+    for node in 0..ids.len() {
+        if matches!(nodes.kind(node as u32), OpKind::RoundTo(_)) && stage_of[node] != u8::MAX {
+            let value = operands.of(node)[0];
+            if !nodes.kind(value).is_leaf() {
+                stage_of[node] = stage_of[value as usize];
+            }
         }
     }
 
-    let needed = |ordinal: usize| stage_of[ordinal] != u8::MAX;
-    let storage = graph.declarations().iter().map(|declaration| declaration.storage).collect();
-    let mut builder = Builder::new(storage, for_products_alone(graph, &ids, roots, &needed)?);
-    let mut layouts: Vec<Option<Layout>> = vec![None; bound];
-    for &id in &ids {
-        let node = graph.node(id)?;
-        let stage = stage_of[node.ordinal as usize];
+    let storage = nodes.declarations.iter().map(|declaration| declaration.storage).collect();
+    let mut builder = Builder::new(storage, for_products_alone(graph, nodes, &operands, roots, &stage_of)?);
+    let mut layouts: Vec<Option<Layout>> = vec![None; ids.len()];
+    for (ordinal, &id) in ids.iter().enumerate() {
+        let stage = stage_of[ordinal];
         if stage == u8::MAX {
             continue;
         }
-        let mut operands: SmallVec<[Layout; 1]> = SmallVec::new();
-        let mut failed = None;
-        node.op.for_each_operand(|operand| match graph.ordinal(operand) {
-            Ok(ordinal) => operands.extend(layouts[ordinal].clone()),
-            Err(error) => failed = Some(error),
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let layout = builder.add(id, &node, operands, stage);
+        let read = operands.of(ordinal).iter().filter_map(|&operand| layouts[operand as usize].clone()).collect();
+        let (layout, elements) = graph.read_node(id, |node| (builder.add(node, read, stage), node.shape.elements()))?;
         // A named view of an unnamed result names it: what a caller calls the loss is often a reshape of a sum.
-        let base = &mut builder.entries[layout.base as usize];
-        let whole = base.shape.elements() == node.shape.elements() && base.work.is_computed();
-        if base.node != id && whole && graph.label(base.node).is_none() && graph.label(id).is_some() {
-            base.node = id;
+        let (base, node) = (&mut builder.entries[layout.base as usize], ordinal as u32);
+        let whole = base.shape.elements() == elements && base.work.is_computed();
+        if base.node != node && whole && nodes.label(base.node).is_none() && nodes.label(node).is_some() {
+            base.node = node;
         }
-        layouts[node.ordinal as usize] = Some(layout);
+        layouts[ordinal] = Some(layout);
     }
     let mut resolved = Vec::with_capacity(roots.len());
     for (number, root) in roots.iter().enumerate() {
-        let node = graph.node(*root)?;
-        let Some(layout) = layouts[node.ordinal as usize].clone() else { continue };
-        let stage = stage_of[node.ordinal as usize];
-        let layout = builder.contiguous(layout, node.dtype, *root, stage);
+        let (node, dtype) = graph.read_node(*root, |node| (node.ordinal, node.dtype))?;
+        let Some(layout) = layouts[node as usize].clone() else { continue };
+        let stage = stage_of[node as usize];
+        let layout = builder.contiguous(layout, dtype, node, stage);
         let base = &builder.entries[layout.base as usize];
         // A whole buffer is wanted, not the beginning of a longer one.
         let whole = base.shape.elements() == layout.shape.elements();
@@ -250,15 +242,45 @@ pub(crate) fn collect(
         // What is computed is given as it is computed with, whatever else reads it in 16 bits.
         let is_narrowed = base.work.is_computed() && !base.storage.is_native();
         let owned = empty || (whole && !is_narrowed && owns_buffer(number, layout.base, &base.work));
-        resolved.push(if owned { layout } else { builder.copy(layout, node.dtype, *root, stage) });
+        resolved.push(if owned { layout } else { builder.copy(layout, dtype, node, stage) });
     }
     Ok(Entries { entries: builder.entries, roots: resolved, loops: builder.loops })
+}
+
+/// The operands of every node of a graph whose ordinals have no gaps, by their ordinals.
+struct OperandTable {
+    /// Where those of each node begin in the list, and where the last node's end.
+    starts: Vec<u32>,
+    list: Vec<u32>,
+}
+
+impl OperandTable {
+    fn new(graph: &Graph, ids: &[NodeId]) -> Result<OperandTable, GraphError> {
+        let (mut starts, mut list) = (Vec::with_capacity(ids.len() + 1), Vec::with_capacity(2 * ids.len()));
+        let mut failed = None;
+        starts.push(0);
+        for &id in ids {
+            graph.read_node(id, |node| {
+                node.op.for_each_operand(|operand| match graph.ordinal(operand) {
+                    Ok(ordinal) => list.push(ordinal as u32),
+                    Err(error) => failed = Some(error),
+                });
+            })?;
+            starts.push(list.len() as u32);
+        }
+        failed.map_or(Ok(OperandTable { starts, list }), Err)
+    }
+
+    /// The operands of a node.
+    fn of(&self, node: usize) -> &[u32] {
+        &self.list[self.starts[node] as usize..self.starts[node + 1] as usize]
+    }
 }
 
 /// Marks what `roots` need with `stage`, where no earlier stage has.
 fn mark_needed(
     graph: &Graph,
-    ids: &[NodeId],
+    operands: &OperandTable,
     roots: &[NodeId],
     stage: u8,
     stage_of: &mut [u8],
@@ -267,20 +289,10 @@ fn mark_needed(
     for root in roots {
         needed[graph.ordinal(*root)?] = true;
     }
-    for &id in ids.iter().rev() {
-        let ordinal = graph.ordinal(id)?;
-        if !needed[ordinal] {
-            continue;
-        }
-        let node = graph.node(id)?;
-        stage_of[ordinal] = stage_of[ordinal].min(stage);
-        let mut failed = None;
-        node.op.for_each_operand(|operand| match graph.ordinal(operand) {
-            Ok(ordinal) => needed[ordinal] = true,
-            Err(error) => failed = Some(error),
-        });
-        if let Some(error) = failed {
-            return Err(error);
+    for node in (0..stage_of.len()).rev() {
+        if needed[node] {
+            stage_of[node] = stage_of[node].min(stage);
+            operands.of(node).iter().for_each(|&operand| needed[operand as usize] = true);
         }
     }
     Ok(())
@@ -290,46 +302,22 @@ fn mark_needed(
 /// in order. A copy that others need anyway is what products read as well.
 fn for_products_alone(
     graph: &Graph,
-    ids: &[NodeId],
+    nodes: &Nodes,
+    operands: &OperandTable,
     roots: &[NodeId],
-    needed: &dyn Fn(usize) -> bool,
+    stage_of: &[u8],
 ) -> Result<Vec<bool>, GraphError> {
-    let mut alone = vec![true; graph.ordinal_bound()];
+    let mut alone = vec![true; stage_of.len()];
     for root in roots {
         alone[graph.ordinal(*root)?] = false;
     }
-    for &id in ids.iter().rev() {
-        let node = graph.node(id)?;
-        let ordinal = node.ordinal as usize;
-        if !needed(ordinal) {
+    for node in (0..stage_of.len()).rev() {
+        if stage_of[node] == u8::MAX {
             continue;
         }
-        let passes = match node.op {
-            Op::MatMul { .. } | Op::Convolution { .. } => true,
-            Op::View { .. } => alone[ordinal],
-            Op::Leaf(_)
-            | Op::Uniform { .. }
-            | Op::Elementwise(_)
-            | Op::StopGradient { .. }
-            | Op::CustomGradient { .. }
-            | Op::Assembly(_)
-            | Op::Reduce { .. }
-            | Op::ArgMax { .. }
-            | Op::Attention(_)
-            | Op::Ordered(_)
-            | Op::Indexing(_)
-            | Op::Scan { .. }
-            | Op::AllReduce { .. }
-            | Op::LinearAlgebra { .. } => false,
-        };
-        let mut failed = None;
-        node.op.for_each_operand(|operand| match graph.ordinal(operand) {
-            Ok(ordinal) => alone[ordinal] &= passes,
-            Err(error) => failed = Some(error),
-        });
-        if let Some(error) = failed {
-            return Err(error);
-        }
+        let kind = nodes.kind(node as u32);
+        let passes = matches!(kind, OpKind::MatMul | OpKind::Convolution) || (kind.is_view() && alone[node]);
+        operands.of(node).iter().for_each(|&operand| alone[operand as usize] &= passes);
     }
     Ok(alone)
 }

@@ -67,18 +67,18 @@ impl LayerMap {
     }
 }
 
-/// For each node of a graph, by its ordinal, that whose elements it shows: itself, unless it is a view.
-pub(crate) fn viewed(graph: &Graph) -> Vec<Option<NodeId>> {
-    let mut viewed = vec![None; graph.ordinal_bound()];
+/// For each ordinal of a graph that of the node whose elements its node shows: its own, unless it is a view.
+pub(crate) fn viewed(graph: &Graph) -> Vec<u32> {
+    let mut viewed: Vec<u32> = (0..graph.ordinal_bound() as u32).collect();
     // Operands come before their users.
     for id in graph.ids() {
-        let Ok(node) = graph.node(id) else { continue };
-        let shown = if let Op::View { operand, .. } | Op::StopGradient { operand } = node.op {
-            graph.ordinal(operand).ok().and_then(|ordinal| viewed[ordinal])
-        } else {
-            None
-        };
-        viewed[node.ordinal as usize] = shown.or(Some(id));
+        let _ = graph.read_node(id, |node| {
+            if let Op::View { operand, .. } | Op::StopGradient { operand } = node.op
+                && let Ok(operand) = graph.ordinal(operand)
+            {
+                viewed[node.ordinal as usize] = viewed[operand];
+            }
+        });
     }
     viewed
 }
@@ -88,9 +88,6 @@ fn labels(graph: &Graph, sources: &[u32]) -> Vec<(String, Option<u32>)> {
     // Of several nodes that were built for one the last is its result.
     let built: HashMap<u32, u32> = sources.iter().copied().zip(0..).collect();
     let viewed = viewed(graph);
-    let stands_for = |id: NodeId| {
-        let viewed = viewed[graph.ordinal(id).ok()?]?;
-        built.get(&(graph.ordinal(viewed).ok()? as u32)).copied()
-    };
+    let stands_for = |id: NodeId| built.get(&viewed[graph.ordinal(id).ok()?]).copied();
     labelled.map(|(id, label)| (label, stands_for(id))).collect()
 }

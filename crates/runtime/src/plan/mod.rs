@@ -24,6 +24,7 @@ pub(crate) mod looped;
 mod memory;
 mod merge;
 mod nest;
+mod nodes;
 mod order;
 mod ordered;
 mod program;
@@ -49,7 +50,8 @@ pub use report::{HeldBuffer, MemoryReport, MemoryRole, Recomputation, Recomputed
 use std::collections::HashSet;
 
 use arenagrad_graph::{
-    DType, Declaration, Graph, GraphError, IndexBound, Leaf, NodeId, Op, Origin, Shape, StorageType, passes,
+    DType, Declaration, Graph, GraphError, IndexBound, Leaf, NodeId, Op, Origin, Shape, StorageType,
+    passes::{self, Optimised},
 };
 use arenagrad_kernels::{Kernel, Program};
 
@@ -61,6 +63,7 @@ pub(crate) use bytes::ElementBytes;
 use cluster::NONE;
 use entries::{Entries, Entry, Work};
 use layers::LayerMap;
+use nodes::Nodes;
 pub(crate) use rematerialise::MemoryPolicy;
 use report::{Account, Once};
 pub(crate) use step::Task;
@@ -154,20 +157,20 @@ impl PlacedStep {
 impl Plan {
     /// Plans what `request` asks of `graph`. Errors: the graph's first mistake, if it has one; a budget of memory that cannot be kept.
     pub(crate) fn new(graph: &Graph, request: &Request) -> Result<Plan, Error> {
-        let (graph, mut passes, layers) = Plan::passes(graph, request)?;
+        let (nodes, mut passes, layers) = Plan::passes(graph, request)?;
         let once =
-            rematerialise::rematerialise(&graph, &mut passes, &request.memory, &layers, request.target.element_bytes)?;
-        Ok(Plan::place(&graph, passes, request, &layers, once))
+            rematerialise::rematerialise(&nodes, &mut passes, &request.memory, &layers, request.target.element_bytes)?;
+        Ok(Plan::place(nodes, passes, request, &layers, once))
     }
 
     /// Plans what each round of a loop computes, everything once.
     pub(crate) fn of_round(graph: &Graph, request: &Request) -> Result<Plan, GraphError> {
-        let (graph, passes, layers) = Plan::passes(graph, request)?;
-        Ok(Plan::place(&graph, passes, request, &layers, None))
+        let (nodes, passes, layers) = Plan::passes(graph, request)?;
+        Ok(Plan::place(nodes, passes, request, &layers, None))
     }
 
-    /// The graph that is planned, what the passes make of it, and its layers.
-    fn passes(graph: &Graph, request: &Request) -> Result<(Graph, Passes, LayerMap), GraphError> {
+    /// The nodes of the graph that is planned, what the passes make of it, and its layers.
+    fn passes(graph: &Graph, request: &Request) -> Result<(Nodes, Passes, LayerMap), GraphError> {
         graph.check()?;
         // One list of everything that must survive the passes; the request is read back from it in order.
         let wanted: Vec<NodeId> = request
@@ -192,20 +195,23 @@ impl Plan {
         let stages: Vec<Vec<NodeId>> =
             request.stages.iter().map(|(_, nodes)| mapped.by_ref().take(nodes.len()).collect()).collect();
         let exchanges: Vec<NodeId> = mapped.collect();
-        let passes = Passes::run(&optimised.graph, &outputs, &updates, &stages, &exchanges, request)?;
-        let layers = LayerMap::new(graph, &optimised.sources, request.memory.has_patterns());
-        Ok((optimised.graph, passes, layers))
+        let Optimised { graph: planned, sources, .. } = optimised;
+        let layers = LayerMap::new(graph, &sources, request.memory.has_patterns());
+        let nodes = Nodes::of(&planned);
+        let collected = Collected::of(&planned, &nodes, &outputs, &updates, &stages, &exchanges, request)?;
+        drop((planned, sources, rounded));
+        Ok((nodes, Passes::run(collected, request)?, layers))
     }
 
-    fn place(graph: &Graph, passes: Passes, request: &Request, layers: &LayerMap, once: Option<Once>) -> Plan {
+    fn place(nodes: Nodes, passes: Passes, request: &Request, layers: &LayerMap, once: Option<Once>) -> Plan {
         let names: Vec<&'static str> = request.stages.iter().map(|(name, _)| *name).chain([request.rest]).collect();
         let names = &names[..];
         let Passes { entries, roots, required, updates, mut steps, .. } = passes;
         let (entries, roots) = (&entries[..], &roots[..request.outputs.len()]);
         let memory = memory::assign(entries, &mut steps, &required, &updates);
-        let mut described = describe::describe(graph, entries, &steps, &memory, names);
-        let fallible = fallible(graph, entries, &steps);
-        let account = Account::new(graph, entries, &steps, &memory, layers, request.target.element_bytes, once);
+        let mut described = describe::describe(&nodes, entries, &steps, &memory, names);
+        let fallible = fallible(&nodes, entries, &steps);
+        let account = Account::new(&nodes, entries, &steps, &memory, layers, request.target.element_bytes, once);
         let exchanges = (0..steps.len()).filter(|&number| order::is_exchange(entries, &steps[number])).collect();
         let place = |list: &[u32]| list.iter().map(|&entry| memory.buffer_of[entry as usize]).collect();
         let elements = |list: &[u32]| list.iter().map(|&entry| entries[entry as usize].shape.elements()).collect();
@@ -219,7 +225,7 @@ impl Plan {
             })
             .collect();
         for (parameter, next) in updates.copied_back(entries) {
-            described.push(describe::copy_back(graph, entries, parameter, next, &memory, names));
+            described.push(describe::copy_back(&nodes, entries, parameter, next, &memory, names));
             placed.push(PlacedStep {
                 task: Task::Kernel(copy_of(&entries[parameter as usize])),
                 inputs: vec![memory.buffer_of[next as usize]],
@@ -239,9 +245,9 @@ impl Plan {
             steps: placed,
             buffers: memory.buffers,
             outputs,
-            declarations: graph.declarations(),
-            alive: graph.declarations().iter().map(|declaration| graph.ordinal(declaration.node).is_ok()).collect(),
-            bounds: graph.index_bounds(),
+            declarations: nodes.declarations,
+            alive: nodes.alive,
+            bounds: nodes.bounds,
             described,
             fallible,
             account,
@@ -261,6 +267,14 @@ impl Plan {
     }
 }
 
+/// The entries that a plan is made of, which know nothing of the graph.
+struct Collected {
+    entries: Entries,
+    /// How many of the roots are outputs, and how many are next values: the parameters that these replace, and exchanges, come after them.
+    outputs: usize,
+    updates: usize,
+}
+
 /// What the passes over the entries decide, one after the other.
 #[cfg_attr(not(test), expect(dead_code))] // Clusters, storage and parts are shown in the planner's file tests.
 struct Passes {
@@ -277,20 +291,20 @@ struct Passes {
     steps: Vec<step::Step>,
 }
 
-impl Passes {
-    fn run(
+impl Collected {
+    fn of(
         graph: &Graph,
+        nodes: &Nodes,
         outputs: &[NodeId],
         updates: &[(u32, NodeId)],
         stages: &[Vec<NodeId>],
         exchanges: &[NodeId],
         request: &Request,
-    ) -> Result<Passes, GraphError> {
-        let (copies_parameters, bindings) = (request.copies_parameters, request.target.bindings);
+    ) -> Result<Collected, GraphError> {
+        let copies_parameters = request.copies_parameters;
         let updated: HashSet<u32> = updates.iter().map(|(declaration, _)| *declaration).collect();
-        let declarations = graph.declarations();
         let parameters: Vec<NodeId> =
-            updates.iter().map(|(declaration, _)| declarations[*declaration as usize].node).collect();
+            updates.iter().map(|(declaration, _)| nodes.declarations[*declaration as usize].node).collect();
         // Outputs, then next values, then the parameters that these replace.
         let mut roots: Vec<NodeId> =
             outputs.iter().copied().chain(updates.iter().map(|(_, next)| *next)).chain(parameters).collect();
@@ -298,29 +312,35 @@ impl Passes {
         // What no next value may stand at: another one does, or an output that is read after other plans have run, which may be written
         // over the parameter otherwise.
         let mut taken: HashSet<u32> = HashSet::new();
-        let Entries { mut entries, roots, loops } =
-            entries::collect(graph, &roots, stages, &mut |number, base, work| {
-                if number < outputs.len() {
-                    if copies_parameters {
-                        taken.insert(base);
-                    }
-                    // A parameter that this run changes is read as it was before.
-                    !matches!(work, Work::Parameter(declaration) if copies_parameters || updated.contains(declaration))
-                } else if number < outputs.len() + updates.len() {
-                    work.is_computed() && taken.insert(base)
-                } else {
-                    true
+        let entries = entries::collect(graph, nodes, &roots, stages, &mut |number, base, work| {
+            if number < outputs.len() {
+                if copies_parameters {
+                    taken.insert(base);
                 }
-            })?;
+                // A parameter that this run changes is read as it was before.
+                !matches!(work, Work::Parameter(declaration) if copies_parameters || updated.contains(declaration))
+            } else if number < outputs.len() + updates.len() {
+                work.is_computed() && taken.insert(base)
+            } else {
+                true
+            }
+        })?;
+        Ok(Collected { entries, outputs: outputs.len(), updates: updates.len() })
+    }
+}
+
+impl Passes {
+    fn run(collected: Collected, request: &Request) -> Result<Passes, GraphError> {
+        let Collected { entries: Entries { mut entries, roots, loops }, outputs, updates } = collected;
+        let bindings = request.target.bindings;
         let loops = looped::plan(&entries, &loops, request.target)?;
         let mut required = vec![false; entries.len()];
         for root in &roots {
             required[root.base as usize] = true;
         }
         absorb::absorb(&mut entries, &required);
-        let (first, count) = (outputs.len(), updates.len());
-        let pairs = (0..count).map(|n| (roots[first + count + n].base, roots[first + n].base)).collect();
-        let read_outputs: HashSet<u32> = roots[..first].iter().map(|root| root.base).collect();
+        let pairs = (0..updates).map(|n| (roots[outputs + updates + n].base, roots[outputs + n].base)).collect();
+        let read_outputs: HashSet<u32> = roots[..outputs].iter().map(|root| root.base).collect();
 
         let mut clusters = cluster::cluster(&entries);
         let mut storage = recompute::recompute(&entries, &clusters, &required, bindings);
@@ -339,14 +359,13 @@ impl Passes {
 }
 
 /// The steps that may fail in a run: functions of matrices, and loops for each in their bodies.
-fn fallible(graph: &Graph, entries: &[Entry], steps: &[step::Step]) -> Vec<(usize, FallibleStep)> {
+fn fallible(nodes: &Nodes, entries: &[Entry], steps: &[step::Step]) -> Vec<(usize, FallibleStep)> {
     let mut fallible = Vec::new();
     for (number, step) in steps.iter().enumerate() {
         match &step.task {
             Task::Kernel(Kernel::LinearAlgebra { function, .. }) => {
                 let entry = &entries[step.writes[0] as usize];
-                let origin = graph.node(entry.node).map(|node| node.origin).unwrap_or_else(|_| Origin::here());
-                let operand = describe::matrices(graph, entry.node);
+                let (origin, operand) = (nodes.origin(entry.node), nodes.matrices(entry.node).to_owned());
                 let shape = entry.operands[0].shape.clone();
                 fallible.push((number, FallibleStep { origin, op: function.name(), operand, shape }));
             }

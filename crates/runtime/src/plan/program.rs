@@ -31,7 +31,7 @@ pub(crate) fn build(scope: &Scope<'_>, elements: usize, outputs: &[u32]) -> Buil
     }
     let in_order = View::contiguous(elements);
     builder.program.outputs = outputs.iter().map(|&output| builder.value(output, &in_order)).collect();
-    Built { program: builder.program, reads: builder.reads }
+    builder.built()
 }
 
 /// The program of a reduction: its operand, through whatever view, computed as far as the scope reaches.
@@ -46,7 +46,7 @@ pub(crate) fn build_operand(scope: &Scope<'_>, reduction: &Entry) -> Built {
     }
     let value = builder.value(operand.base, &operand.view());
     builder.program.outputs = vec![value];
-    Built { program: builder.program, reads: builder.reads }
+    builder.built()
 }
 
 struct Builder<'a, 's> {
@@ -63,6 +63,16 @@ impl<'a, 's> Builder<'a, 's> {
         let program =
             Program { elements, inputs: Vec::new(), instructions: Vec::new(), dtypes: Vec::new(), outputs: Vec::new() };
         Builder { scope, program, reads: Vec::new(), values: HashMap::new(), loads: HashMap::new() }
+    }
+
+    /// The program, which lasts as long as its plan: without room for more.
+    fn built(self) -> Built {
+        let Builder { mut program, mut reads, .. } = self;
+        program.inputs.shrink_to_fit();
+        program.instructions.shrink_to_fit();
+        program.dtypes.shrink_to_fit();
+        reads.shrink_to_fit();
+        Built { program, reads }
     }
 
     /// What is inside the scope and needed for `outputs`, in order.

@@ -14,7 +14,6 @@ mod names;
 mod replay;
 mod timeline;
 
-use arenagrad_graph::Graph;
 use smallvec::smallvec;
 
 use crate::error::Error;
@@ -25,6 +24,7 @@ use crate::plan::entries::{Entry, Work};
 use crate::plan::layers::LayerMap;
 use crate::plan::layout::Layout;
 use crate::plan::memory::{self, BufferRole};
+use crate::plan::nodes::Nodes;
 use crate::plan::report::{Once, stage};
 use crate::plan::step::{Step, Task};
 use crate::plan::{Passes, copy_of};
@@ -69,7 +69,7 @@ struct Candidate {
 
 /// Rewrites the steps as `policy` wants. Says what the plan that computes everything once would have taken, if something is computed again.
 pub(super) fn rematerialise(
-    graph: &Graph,
+    nodes: &Nodes,
     passes: &mut Passes,
     policy: &MemoryPolicy,
     layers: &LayerMap,
@@ -78,7 +78,7 @@ pub(super) fn rematerialise(
     if policy.budget.is_none() && !policy.has_patterns() {
         return Ok(None);
     }
-    let names = names::Names::new(graph, passes, layers);
+    let names = names::Names::new(nodes, passes, layers);
     names.check(policy)?;
     let once = measure(passes, &passes.entries, &passes.required, &passes.steps, unit);
     let budget = policy.budget.unwrap_or(u64::MAX);

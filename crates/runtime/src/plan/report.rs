@@ -8,7 +8,11 @@
 
 mod table;
 
-use arenagrad_graph::{DeclarationKind, Graph, Origin, Shape, StorageType};
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use arenagrad_graph::{DeclarationKind, Origin, Shape, StorageType};
 
 use crate::error::Error;
 use crate::plan::bytes::ElementBytes;
@@ -16,6 +20,7 @@ use crate::plan::describe;
 use crate::plan::entries::Entry;
 use crate::plan::layers::LayerMap;
 use crate::plan::memory::Memory;
+use crate::plan::nodes::Nodes;
 use crate::plan::step::{Step, Task};
 use crate::plan::{BufferRole, Plan};
 
@@ -162,6 +167,9 @@ pub struct RecomputedStep {
 pub(crate) struct Account {
     pub(crate) unit: ElementBytes,
     results: Vec<Result>,
+    /// The names of results, and their shapes, each once.
+    names: Vec<String>,
+    shapes: Vec<Shape>,
     layers: Vec<String>,
     /// What the plan that computes everything once would have taken, where this one computes something again.
     once: Option<Once>,
@@ -183,17 +191,47 @@ struct Result {
     last: Option<u32>,
     bytes: u64,
     role: MemoryRole,
-    name: String,
-    shape: Shape,
+    /// Its place among the names.
+    name: u32,
+    /// Its place among the shapes.
+    shape: u32,
     storage: StorageType,
     origin: Origin,
     layer: Option<u32>,
 }
 
+/// Things of which many are the same, each once.
+struct Distinct<T> {
+    list: Vec<T>,
+    places: HashMap<T, u32>,
+}
+
+impl<T> Default for Distinct<T> {
+    fn default() -> Self {
+        Distinct { list: Vec::new(), places: HashMap::new() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Distinct<T> {
+    /// The place of an item, which is added if it is not there.
+    fn place<Q: ToOwned<Owned = T> + Eq + Hash + ?Sized>(&mut self, item: &Q) -> u32
+    where
+        T: Borrow<Q>,
+    {
+        if let Some(&place) = self.places.get(item) {
+            return place;
+        }
+        let place = self.list.len() as u32;
+        self.list.push(item.to_owned());
+        self.places.insert(item.to_owned(), place);
+        place
+    }
+}
+
 impl Account {
     /// The account of a plan of these steps, which have been given memory.
     pub(crate) fn new(
-        graph: &Graph,
+        nodes: &Nodes,
         entries: &[Entry],
         steps: &[Step],
         memory: &Memory,
@@ -209,6 +247,7 @@ impl Account {
                 last_stage[read as usize] = last_stage[read as usize].max(stage);
             }
         }
+        let (mut names, mut shapes) = (Distinct::default(), Distinct::default());
         let results = memory.held.iter().map(|held| {
             let entry = &entries[held.entry as usize];
             let role = match held.last {
@@ -222,15 +261,24 @@ impl Account {
                 last: held.last,
                 bytes: unit.of(entry.storage, entry.shape.elements()),
                 role,
-                name: describe::name(graph, entries, held.entry),
-                shape: entry.shape.clone(),
+                name: names.place(describe::name(nodes, entries, held.entry)),
+                shape: shapes.place(&entry.shape),
                 storage: entry.storage,
-                origin: graph.node(entry.node).map(|node| node.origin).unwrap_or_else(|_| Origin::here()),
-                layer: graph.ordinal(entry.node).ok().and_then(|ordinal| layers.innermost(ordinal)),
+                origin: nodes.origin(entry.node),
+                layer: layers.innermost(entry.node as usize),
             }
         });
         let results = results.collect();
-        Account { unit, results, layers: layers.names().map(str::to_owned).collect(), once }
+        let layers = layers.names().map(str::to_owned).collect();
+        Account { unit, results, names: names.list, shapes: shapes.list, layers, once }
+    }
+
+    fn name(&self, result: &Result) -> &str {
+        &self.names[result.name as usize]
+    }
+
+    fn shape(&self, result: &Result) -> &Shape {
+        &self.shapes[result.shape as usize]
     }
 
     fn layer(&self, layer: Option<u32>) -> Option<String> {
@@ -298,8 +346,8 @@ impl Plan {
             bytes: result.bytes,
             role: result.role,
             buffer: Some(result.slot),
-            name: result.name.clone(),
-            shape: result.shape.clone(),
+            name: self.account.name(result).to_owned(),
+            shape: self.account.shape(result).clone(),
             storage: Some(result.storage),
             origin: Some(result.origin),
             layer: self.account.layer(result.layer),
@@ -334,7 +382,8 @@ impl Plan {
                 let is_told_of = |result: &&Result| result.slot as usize == buffer && result.bytes <= bytes;
                 match self.account.results.iter().filter(is_told_of).max_by_key(|result| result.bytes) {
                     Some(result) => {
-                        (format!("{} ({}{})", result.name, result.storage, result.shape), Some(result.origin))
+                        let (name, shape) = (self.account.name(result), self.account.shape(result));
+                        (format!("{name} ({}{shape})", result.storage), Some(result.origin))
                     }
                     None => (what, origin),
                 }

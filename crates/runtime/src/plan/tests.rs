@@ -8,7 +8,7 @@ use std::path::Path;
 use arenagrad_graph::{DType, Expr, Gelu, Graph, Init, NodeId, passes};
 
 use crate::plan::target::Target;
-use crate::plan::{Passes, Plan, Request, trace};
+use crate::plan::{Collected, Nodes, Passes, Plan, Request, trace};
 use crate::train::{Optimizer, Sgd, append_step};
 
 /// What a case asks for: outputs, and updates of parameters by the number of their declaration.
@@ -37,17 +37,19 @@ fn check_for(target: Target, name: &str, build: impl for<'g> Fn(&'g Graph) -> Wa
     let (of_outputs, of_updates) = optimised.outputs.split_at(outputs.len());
     let next_values: Vec<(u32, NodeId)> =
         updates.iter().map(|(declaration, _)| *declaration).zip(of_updates.iter().copied()).collect();
-    let passes = Passes::run(&optimised.graph, of_outputs, &next_values, &[], &[], &request).unwrap();
-    let (graph_of_plan, entries) = (&optimised.graph, &passes.entries[..]);
+    let nodes = &Nodes::of(&optimised.graph);
+    let collected = Collected::of(&optimised.graph, nodes, of_outputs, &next_values, &[], &[], &request).unwrap();
+    let passes = Passes::run(collected, &request).unwrap();
+    let entries = &passes.entries[..];
 
     let mut text = String::new();
-    let _ = writeln!(text, "{}", graph_of_plan.to_string().trim_end());
-    let _ = writeln!(text, "\n-- cluster\n{}", trace::clusters(graph_of_plan, entries, &passes.clusters).trim_end());
-    let storage = trace::storage(graph_of_plan, entries, &passes.clusters, &passes.storage);
+    let _ = writeln!(text, "{}", optimised.graph.to_string().trim_end());
+    let _ = writeln!(text, "\n-- cluster\n{}", trace::clusters(nodes, entries, &passes.clusters).trim_end());
+    let storage = trace::storage(nodes, entries, &passes.clusters, &passes.storage);
     let _ = writeln!(text, "\n-- recompute, merge\n{}", storage.trim_end());
-    let _ = writeln!(text, "\n-- divide\n{}", trace::parts(graph_of_plan, entries, &passes.parts).trim_end());
+    let _ = writeln!(text, "\n-- divide\n{}", trace::parts(nodes, entries, &passes.parts).trim_end());
     if !passes.updates.pairs.is_empty() {
-        let _ = writeln!(text, "\n-- update\n{}", trace::updates(graph_of_plan, entries, &passes.updates).trim_end());
+        let _ = writeln!(text, "\n-- update\n{}", trace::updates(nodes, entries, &passes.updates).trim_end());
     }
     let plan = Plan::new(&graph, &Request { outputs, updates, ..request }).unwrap();
     let _ = writeln!(text, "\n-- plan\n{}\n\n-- explain\n{}", plan.to_string().trim_end(), plan.explain().trim_end());

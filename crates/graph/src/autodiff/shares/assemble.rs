@@ -48,7 +48,7 @@ pub(crate) fn assemble<'g>(
     for class in by_steps(stepped) {
         boxes.extend(assembly.unfolded(whole, class));
     }
-    let bounds = Bounds { starts: smallvec::smallvec![0; whole.rank()], ends: whole.iter().copied().collect() };
+    let bounds = Bounds { starts: thin_vec::thin_vec![0; whole.rank()], ends: whole.iter().copied().collect() };
     assembly.combined(boxes, &bounds, 0)
 }
 
@@ -187,7 +187,7 @@ impl<'g> Mosaic<'g> {
     /// A block with zeros around it.
     fn padded(&self, block: &Block<'g>, target: &Bounds) -> Expr<'g> {
         let lows: Extents = block.bounds.starts.iter().zip(&target.starts).map(|(own, all)| own - all).collect();
-        let interiors = smallvec::smallvec![0; lows.len()];
+        let interiors = thin_vec::thin_vec![0; lows.len()];
         block.gradient.pad_node(lows, interiors, 0.0, &target.extents(), self.origin)
     }
 
@@ -220,7 +220,7 @@ impl<'g> Mosaic<'g> {
         let shape = flat.extents();
         let gradient = match rows.raw() {
             Some(operand) if lengths[..] != *shape.dims() => {
-                let (starts, ones) = (smallvec::smallvec![0; lengths.len()], smallvec::smallvec![1; lengths.len()]);
+                let (starts, ones) = (thin_vec::thin_vec![0; lengths.len()], thin_vec::thin_vec![1; lengths.len()]);
                 rows.insert(
                     Op::View { operand, arrangement: Arrangement::Slice { starts, steps: ones } },
                     Some(&shape),
@@ -238,7 +238,7 @@ impl<'g> Mosaic<'g> {
         let Region { starts, steps, extents } = piece.region;
         let lengths: Extents = steps.iter().zip(&extents).map(|(step, extent)| (extent - 1) * step + 1).collect();
         let ends = starts.iter().zip(&lengths).map(|(start, length)| start + length).collect();
-        let (lows, interiors) = (smallvec::smallvec![0; steps.len()], steps.iter().map(|step| step - 1).collect());
+        let (lows, interiors) = (thin_vec::thin_vec![0; steps.len()], steps.iter().map(|step| step - 1).collect());
         let shape = lengths.iter().copied().collect();
         let gradient = piece.gradient.pad_node(lows, interiors, 0.0, &shape, self.origin);
         Block { bounds: Bounds { starts, ends }, gradient }

@@ -94,7 +94,7 @@ impl View {
             }
             Arrangement::Broadcast => Some(self.repeated(&operand.shape, &view.shape)),
             Arrangement::Reshape => self.reshaped(&operand.shape, &view.shape),
-            Arrangement::Flip { .. } | Arrangement::Windows { .. } => None,
+            Arrangement::Flip { .. } | Arrangement::Windows(_) => None,
         }
     }
 

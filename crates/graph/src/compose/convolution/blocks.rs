@@ -4,7 +4,7 @@ use crate::compose::convolution::AxisNumbers;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
-use crate::op::{Arrangement, Extents, Op};
+use crate::op::{Arrangement, Extents, Op, Windows};
 use crate::shape::Shape;
 
 /// Blocks that slide over two axes: PyTorch's arguments of `unfold` and `fold`, and their defaults. Unless said otherwise, the stride
@@ -88,11 +88,11 @@ impl SlidingBlocks {
             .copied()
             .chain((0..2).map(|place| shape[2 + place].saturating_add(self.padding[place].saturating_mul(2))))
             .collect();
-        let lows = smallvec::smallvec![0, 0, self.padding[0], self.padding[1]];
-        let padded = x.pad_node(lows, smallvec::smallvec![0; 4], 0.0, &padded, origin);
-        let [extents, steps, dilations] =
-            [self.kernel, self.stride, self.dilation].map(|numbers| Extents::from_slice(&numbers));
-        let arrangement = Arrangement::Windows { axes: smallvec::smallvec![2, 3], extents, steps, dilations };
+        let lows = thin_vec::thin_vec![0, 0, self.padding[0], self.padding[1]];
+        let padded = x.pad_node(lows, thin_vec::thin_vec![0; 4], 0.0, &padded, origin);
+        let [extents, steps, dilations] = [self.kernel, self.stride, self.dilation].map(Extents::from);
+        let arrangement =
+            Arrangement::Windows(Box::new(Windows { axes: thin_vec::thin_vec![2, 3], extents, steps, dilations }));
         let Some(operand) = padded.raw() else { return padded };
         padded.insert(Op::View { operand, arrangement }, None, None, origin).permute([0, 1, 4, 5, 2, 3])
     }

@@ -172,13 +172,13 @@ pub(super) fn numbers_of(
 impl<'g> Expr<'g> {
     /// This with `value` around, so that all windows lie within it.
     pub(super) fn padded_for(self, shape: &Shape, windows: &[Along], value: f64) -> Expr<'g> {
-        let mut lows: Extents = smallvec::smallvec![0; shape.rank()];
+        let mut lows: Extents = thin_vec::thin_vec![0; shape.rank()];
         let mut padded: Vec<usize> = shape.to_vec();
         for along in windows {
             lows[along.axis] = along.before;
             padded[along.axis] = along.extent.saturating_add(along.before).saturating_add(along.after());
         }
-        let interiors = smallvec::smallvec![0; shape.rank()];
+        let interiors = thin_vec::thin_vec![0; shape.rank()];
         self.pad_node(lows, interiors, value, &Shape::from(padded), self.graph().origin_or(Origin::here()))
     }
 
@@ -188,8 +188,8 @@ impl<'g> Expr<'g> {
         let kernels: Vec<usize> = windows.iter().map(|along| along.kernel).collect();
         let mut elements = Vec::new();
         for places in places(&kernels) {
-            let mut starts: Extents = smallvec::smallvec![0; result.rank()];
-            let mut steps: Extents = smallvec::smallvec![1; result.rank()];
+            let mut starts: Extents = thin_vec::thin_vec![0; result.rank()];
+            let mut steps: Extents = thin_vec::thin_vec![1; result.rank()];
             for (along, place) in windows.iter().zip(places) {
                 starts[along.axis] = place * along.dilation;
                 steps[along.axis] = if along.count == 1 { 1 } else { along.step };
@@ -215,14 +215,14 @@ impl<'g> Expr<'g> {
         let padded: Vec<Expr<'g>> = operands
             .iter()
             .map(|&(operand, fill)| {
-                let mut lows: Extents = smallvec::smallvec![0; shape.rank()];
+                let mut lows: Extents = thin_vec::thin_vec![0; shape.rank()];
                 let mut extents: Vec<usize> = shape.to_vec();
                 for (along, offsets) in windows.iter().zip(offsets) {
                     let (low, extent) = reach(along, offsets);
                     lows[along.axis] = low;
                     extents[along.axis] = extent;
                 }
-                operand.pad_node(lows, smallvec::smallvec![0; shape.rank()], fill, &Shape::from(extents), origin)
+                operand.pad_node(lows, thin_vec::thin_vec![0; shape.rank()], fill, &Shape::from(extents), origin)
             })
             .collect();
         let mut window_shape: Vec<usize> = shape.to_vec();
@@ -233,11 +233,11 @@ impl<'g> Expr<'g> {
         let mut total: Option<Expr<'g>> = None;
         for places in places(&counts) {
             let chosen: Vec<isize> = places.iter().zip(offsets).map(|(&place, offsets)| offsets[place]).collect();
-            let mut starts: Extents = smallvec::smallvec![0; shape.rank()];
+            let mut starts: Extents = thin_vec::thin_vec![0; shape.rank()];
             for ((along, offsets), &u) in windows.iter().zip(offsets).zip(&chosen) {
                 starts[along.axis] = reach(along, offsets).0.saturating_add_signed(u);
             }
-            let steps: Extents = smallvec::smallvec![1; shape.rank()];
+            let steps: Extents = thin_vec::thin_vec![1; shape.rank()];
             let slices: Vec<Expr<'g>> = padded
                 .iter()
                 .map(|padded| {
@@ -260,10 +260,10 @@ impl<'g> Expr<'g> {
         }
         if is_longer {
             let rank = shape.rank();
-            let (starts, steps) = (smallvec::smallvec![0; rank], smallvec::smallvec![1; rank]);
+            let (starts, steps) = (thin_vec::thin_vec![0; rank], thin_vec::thin_vec![1; rank]);
             result = result.slice_to(starts, steps, &Shape::from(kept), origin);
         }
-        let none: Extents = smallvec::smallvec![0; shape.rank()];
+        let none: Extents = thin_vec::thin_vec![0; shape.rank()];
         result.pad_node(none.clone(), none, 0.0, shape, origin)
     }
 

@@ -165,9 +165,9 @@ fn many_shares<'g>(upstream: Expr<'g>, shape: &Shape, along: &Along) -> Expr<'g>
     let low = first.min(0).unsigned_abs();
     let skipped = first.max(0) as usize;
     let needed = (groups - 1 + looked_at + skipped).max(low + along.count);
-    let mut lows = smallvec::smallvec![0; rank];
+    let mut lows = thin_vec::thin_vec![0; rank];
     lows[axis] = low;
-    let padded = upstream.pad_node(lows, smallvec::smallvec![0; rank], 0.0, &shape.with_extent(axis, needed), origin);
+    let padded = upstream.pad_node(lows, thin_vec::thin_vec![0; rank], 0.0, &shape.with_extent(axis, needed), origin);
     let seen = padded.slice(axis as isize, skipped, skipped + groups - 1 + looked_at);
     // [.., groups, 1, .., looked_at], beside [.., groups, step, .., looked_at].
     let seen = seen.windows([axis as isize], [looked_at], [1], [1]).unsqueeze(axis as isize + 1);
@@ -180,6 +180,6 @@ fn many_shares<'g>(upstream: Expr<'g>, shape: &Shape, along: &Along) -> Expr<'g>
     let sum = is_held.where_(seen, 0.0).sum(-1);
     let grid = sum.reshape(shape.with_extent(axis, along.grid()));
     let kept = along.extent.min(along.grid());
-    let none: crate::op::Extents = smallvec::smallvec![0; rank];
+    let none: crate::op::Extents = thin_vec::thin_vec![0; rank];
     grid.slice(axis as isize, 0, kept).pad_node(none.clone(), none, 0.0, shape, origin)
 }

@@ -59,8 +59,8 @@ impl Build<'_> {
         if (start, extent) == (0, shape[axis]) {
             return Ok(operand);
         }
-        let mut starts: Extents = smallvec::smallvec![0; shape.rank()];
-        let mut steps: Extents = smallvec::smallvec![1; shape.rank()];
+        let mut starts: Extents = thin_vec::thin_vec![0; shape.rank()];
+        let mut steps: Extents = thin_vec::thin_vec![1; shape.rank()];
         // A single element has no neighbour that a step could lead to.
         (starts[axis], steps[axis]) = (start, if extent == 1 { 1 } else { step });
         self.slice(operand, starts, steps, &shape.with_extent(axis, extent))
@@ -99,7 +99,7 @@ impl Build<'_> {
         }
         // Axes of one tensor are padded at once: one copy, not one for each.
         let inner = self.graph.op(operand);
-        let none = || smallvec::smallvec![0; shape.rank()];
+        let none = || thin_vec::thin_vec![0; shape.rank()];
         let (operand, mut lows, mut interiors): (_, Extents, Extents) =
             if let Op::Assembly(Assembly::Pad { operand: inner, lows, interiors, value }) = inner
                 && value.to_bits() == 0

@@ -66,10 +66,10 @@ pub(super) fn range(
 ) -> Result<NodeId, GraphError> {
     let whole = rebuild.shape(tensor);
     let dtype = rebuild.dtype(tensor);
-    let mut starts = smallvec::smallvec![0; whole.rank()];
+    let mut starts = thin_vec::thin_vec![0; whole.rank()];
     starts[source.axis] = start;
     let shape = whole.with_extent(source.axis, end - start);
-    let steps = smallvec::smallvec![1; whole.rank()];
+    let steps = thin_vec::thin_vec![1; whole.rank()];
     rebuild.node(Op::View { operand: tensor, arrangement: Arrangement::Slice { starts, steps } }, &shape, dtype)
 }
 

@@ -103,7 +103,7 @@ pub(in crate::passes) fn before(
         Arrangement::Slice { starts, steps } => Some(region.within(&Region::of_slice(starts, steps, to))),
         Arrangement::Flip { axes } => Some(region.before_flip(*axes, to)),
         // Windows share elements, and what a region of them needs is rarely less than what they were made of.
-        Arrangement::Windows { .. } => None,
+        Arrangement::Windows(_) => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rules for ops that move elements, and for the matrix product's transpositions.
 
 use crate::node::NodeId;
-use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
+use crate::op::{Arrangement, Assembly, Extents, Leaf, Op, Windows};
 use crate::ops::matmul::matrix;
 use crate::passes::rebuild::{Rebuild, Rewrite};
 use crate::shape::{AxisSet, Shape};
@@ -80,8 +80,8 @@ pub(super) fn flip(operand: NodeId, axes: AxisSet, graph: &Rebuild) -> Rewrite {
     }
 }
 
-pub(super) fn windows(operand: NodeId, extents: &Extents, steps: &Extents, graph: &Rebuild) -> Rewrite {
-    if extents.iter().chain(steps).all(|&number| number == 1) {
+pub(super) fn windows(operand: NodeId, windows: &Windows, graph: &Rebuild) -> Rewrite {
+    if windows.extents.iter().chain(&windows.steps).all(|&number| number == 1) {
         return Rewrite::Op(Op::View { operand, arrangement: Arrangement::Reshape });
     }
     graph.constant(operand).map_or(Rewrite::Keep, Rewrite::constant)

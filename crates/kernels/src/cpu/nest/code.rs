@@ -358,7 +358,7 @@ impl Translator<'_> {
 
     /// The code that computes a varying value.
     fn compute(&mut self, space: Space, number: usize, instruction: &Instruction, section: &mut Section) {
-        let mut operands = [(DType::F32, Register { index: 0, uniform: true }); 3];
+        let mut operands = [(DType::F32, Register::unused()); 3];
         let (read, count) = instruction.operands();
         for (source, &operand) in operands.iter_mut().zip(&read[..count]) {
             *source = (self.dtype(operand as usize), self.operand(space, operand as usize, section));

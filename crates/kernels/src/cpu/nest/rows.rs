@@ -235,7 +235,7 @@ impl RowTask<'_> {
     fn transfer(&self, worker: &mut Worker, section: &Section, rows: usize) {
         fn typed<T: Lane>(worker: &mut Worker, from: Register, to: Register, rows: usize, width: usize) {
             let values = worker.rows.varying::<T>(from, rows);
-            if to.uniform {
+            if to.is_uniform() {
                 worker.elements.set_uniform(to, values[0]);
             } else {
                 expand(values, width, worker.elements.varying_mut::<T>(to));

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arenagrad_graph::{
-    Arrangement, Assembly, Body, DType, Indexing, Leaf, Node, NodeId, Op, ReduceFunction, Shape, StorageType,
+    Arrangement, Assembly, Body, DType, Indexing, Leaf, Node, NodeId, Op, ReduceFunction, Shape, StorageType, Windows,
 };
 use smallvec::SmallVec;
 
@@ -62,9 +62,9 @@ impl Builder {
     }
 
     /// Adds what a node needs and returns where its elements stand.
-    pub(super) fn add(&mut self, id: NodeId, node: &Node, operands: SmallVec<[Layout; 1]>, stage: u8) -> Layout {
+    pub(super) fn add(&mut self, node: &Node, operands: SmallVec<[Layout; 1]>, stage: u8) -> Layout {
         let Node { op, shape, dtype, ordinal, .. } = node;
-        let (node, dtype) = (id, *dtype);
+        let (node, dtype) = (*ordinal, *dtype);
         let entry = |work, operands| {
             let (shape, storage) = (shape.clone(), dtype.into());
             Entry { work, operands, shape, dtype, storage, node, stage }
@@ -138,7 +138,8 @@ impl Builder {
                 })
             }
             Op::View { arrangement: Arrangement::Flip { axes }, .. } => operands[0].flipped(*axes),
-            Op::View { arrangement: Arrangement::Windows { axes, extents, steps, dilations }, .. } => {
+            Op::View { arrangement: Arrangement::Windows(windows), .. } => {
+                let Windows { axes, extents, steps, dilations } = &**windows;
                 let numbers = [&extents[..], steps, dilations];
                 operands[0].windows(axes, numbers, shape).unwrap_or_else(|| {
                     let copied = self.copy(operands[0].clone(), dtype, node, stage);
@@ -147,7 +148,7 @@ impl Builder {
                 })
             }
             Op::View { arrangement: Arrangement::Reshape, .. } => match operands[0].reshaped(shape) {
-                Some(layout) if layout.is_plain() || self.is_for_products[*ordinal as usize] => layout,
+                Some(layout) if layout.is_plain() || self.is_for_products[node as usize] => layout,
                 Some(_) | None => {
                     let operands = self.readable(operands, node, stage);
                     self.push(entry(Work::Elementwise(None), operands))
@@ -178,7 +179,7 @@ impl Builder {
                 let rhs = self.matrix(operands[1].clone(), *transpose_rhs, dtype, node, stage);
                 self.push(entry(Work::MatMul, [lhs, rhs].into_iter().collect()))
             }
-            Op::Attention(_) => self.attention(op, operands, (id, shape, dtype), stage),
+            Op::Attention(_) => self.attention(op, operands, (node, shape, dtype), stage),
             Op::Convolution { .. } => unreachable!("optimised graphs hold no convolutions: they are products there"),
             Op::Indexing(Indexing::Gather { axis, .. }) => {
                 if operands[0].shape.elements() == 0 {
@@ -255,8 +256,7 @@ impl Builder {
                 }
                 let mut start = 0;
                 let regions = pieces.iter().map(|piece: &Layout| {
-                    let mut region =
-                        Region { start: smallvec::smallvec![0; shape.rank()], extents: piece.shape.clone() };
+                    let mut region = Region { start: vec![0; shape.rank()].into(), extents: piece.shape.clone() };
                     region.start[*axis] = start;
                     start += piece.shape[*axis];
                     region
@@ -294,7 +294,7 @@ impl Builder {
         &mut self,
         op: &Op,
         operands: SmallVec<[Layout; 1]>,
-        (node, shape, dtype): (NodeId, &Shape, DType),
+        (node, shape, dtype): (u32, &Shape, DType),
         stage: u8,
     ) -> Layout {
         let Op::Attention(attention) = op else { unreachable!("a result of attention") };
@@ -357,7 +357,7 @@ impl Builder {
     }
 
     /// A layout whose base has a buffer: inlined bases (constants, coordinates) are computed into one.
-    fn buffered(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    fn buffered(&mut self, layout: Layout, dtype: DType, node: u32, stage: u8) -> Layout {
         match self.entries[layout.base as usize].work {
             Work::Constant(_) => self.copy(layout, dtype, node, stage),
             Work::Iota { .. } => {
@@ -387,20 +387,20 @@ impl Builder {
     }
 
     /// A layout that is contiguous in a buffer.
-    pub(in crate::plan) fn contiguous(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    pub(in crate::plan) fn contiguous(&mut self, layout: Layout, dtype: DType, node: u32, stage: u8) -> Layout {
         let layout = self.buffered(layout, dtype, node, stage);
         if layout.is_contiguous() { layout } else { self.copy(layout, dtype, node, stage) }
     }
 
     /// A layout over a buffer that holds values as they are, for kernels that do not widen what they read.
-    pub(in crate::plan) fn widened(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    pub(in crate::plan) fn widened(&mut self, layout: Layout, dtype: DType, node: u32, stage: u8) -> Layout {
         let is_native = self.entries[layout.base as usize].storage.is_native();
         if is_native { layout } else { self.copy(layout, dtype, node, stage) }
     }
 
     /// Operands that a program can read: a coordinate that is not in its own order is computed into a buffer first, and what is read again and again with
     /// each neighbour on a line of the cache of its own is brought in order.
-    fn readable(&mut self, operands: SmallVec<[Layout; 1]>, node: NodeId, stage: u8) -> SmallVec<[Layout; 1]> {
+    fn readable(&mut self, operands: SmallVec<[Layout; 1]>, node: u32, stage: u8) -> SmallVec<[Layout; 1]> {
         let mut readable = SmallVec::with_capacity(operands.len());
         for operand in operands {
             let base = &self.entries[operand.base as usize];
@@ -413,7 +413,7 @@ impl Builder {
     }
 
     /// A layout for a program to read: of a copy in order, if elements are repeated often and neighbours stand apart.
-    fn near(&mut self, layout: Layout, node: NodeId, stage: u8) -> Layout {
+    fn near(&mut self, layout: Layout, node: u32, stage: u8) -> Layout {
         let view = layout.view();
         let is_apart = view.axes().last().is_some_and(|inner| inner.stride.unsigned_abs() > NEAR);
         if !is_apart || view.elements() < MANY || self.entries[layout.base as usize].work.is_inlined() {
@@ -441,7 +441,7 @@ impl Builder {
     /// A layout for a matrix product to read, after transposition. Products read any axes, each element about once, so a copy in their
     /// order would only be one more pass; unless neighbours along rows and columns are both far apart: then each element that
     /// is read brings a whole line of the cache with it.
-    fn matrix(&mut self, layout: Layout, transposed: bool, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    fn matrix(&mut self, layout: Layout, transposed: bool, dtype: DType, node: u32, stage: u8) -> Layout {
         let layout = self.buffered(layout, dtype, node, stage);
         let rank = layout.shape.rank();
         let layout = if transposed {
@@ -464,7 +464,7 @@ impl Builder {
         }
     }
 
-    pub(super) fn copy(&mut self, layout: Layout, dtype: DType, node: NodeId, stage: u8) -> Layout {
+    pub(super) fn copy(&mut self, layout: Layout, dtype: DType, node: u32, stage: u8) -> Layout {
         let shape = layout.shape.clone();
         let operands = [layout].into_iter().collect();
         self.push(Entry { work: Work::Elementwise(None), operands, shape, dtype, storage: dtype.into(), node, stage })

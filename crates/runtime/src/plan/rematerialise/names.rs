@@ -7,13 +7,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use arenagrad_graph::{Graph, NodeId, Op};
-
 use crate::error::Error;
 use crate::plan::Passes;
 use crate::plan::cluster::NONE;
 use crate::plan::divide::part_of;
-use crate::plan::layers::{LayerMap, viewed};
+use crate::plan::layers::LayerMap;
+use crate::plan::nodes::Nodes;
 use crate::plan::rematerialise::MemoryPolicy;
 use crate::plan::rematerialise::timeline::Timeline;
 use crate::plan::report::stage;
@@ -33,7 +32,7 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    pub(super) fn new(graph: &Graph, passes: &Passes, layers: &'a LayerMap) -> Names<'a> {
+    pub(super) fn new(nodes: &Nodes, passes: &Passes, layers: &'a LayerMap) -> Names<'a> {
         let part_of = part_of(&passes.parts, passes.entries.len());
         let computed = passes.steps.iter().map(|step| {
             let part = step.writes.iter().map(|&write| part_of[write as usize]).find(|&part| part != NONE);
@@ -42,10 +41,10 @@ impl<'a> Names<'a> {
             step.writes.iter().chain(unstored).copied().collect()
         });
         let computed = computed.collect();
-        let layer_of = passes.entries.iter().map(|entry| layers.innermost(graph.ordinal(entry.node).ok()?)).collect();
-        let is_computed = |id: NodeId| graph.node(id).is_ok_and(|node| !matches!(node.op, Op::Leaf(_)));
-        let is_of_forward = passes.entries.iter().map(|entry| entry.stage == 0 && is_computed(entry.node)).collect();
-        Names { layers, layer_of, labels: labels(graph, passes, layers), is_of_forward, computed }
+        let layer_of = passes.entries.iter().map(|entry| layers.innermost(entry.node as usize)).collect();
+        let is_of_forward =
+            passes.entries.iter().map(|entry| entry.stage == 0 && !nodes.kind(entry.node).is_leaf()).collect();
+        Names { layers, layer_of, labels: labels(nodes, passes, layers), is_of_forward, computed }
     }
 
     /// Refuses a pattern that no name has: it is a typing error.
@@ -168,25 +167,20 @@ impl<'a> Names<'a> {
 }
 
 /// For each entry the labels that stand for it: what is a view of a result stands for that.
-fn labels(graph: &Graph, passes: &Passes, layers: &LayerMap) -> Vec<Vec<String>> {
-    let viewed = viewed(graph);
-    let viewed = |ordinal: usize| viewed.get(ordinal).copied().flatten();
+fn labels(nodes: &Nodes, passes: &Passes, layers: &LayerMap) -> Vec<Vec<String>> {
     let mut labels: Vec<Vec<String>> = vec![Vec::new(); passes.entries.len()];
-    let mut entry_of: HashMap<NodeId, usize> = HashMap::new();
+    let mut entry_of: HashMap<u32, usize> = HashMap::new();
     // An entry may go by the node of a view of it, or be a copy of a view: then the first is what is viewed.
     for (number, entry) in passes.entries.iter().enumerate() {
-        if let Some(viewed) = graph.ordinal(entry.node).ok().and_then(viewed) {
-            entry_of.entry(viewed).or_insert(number);
-        }
-        labels[number].extend(graph.label(entry.node));
+        entry_of.entry(nodes.viewed(entry.node)).or_insert(number);
+        labels[number].extend(nodes.label(entry.node).map(str::to_owned));
     }
-    let ids = graph.ids().into_iter();
-    let remaining = ids.filter_map(|id| Some((graph.label(id)?, graph.ordinal(id).ok()?)));
-    let given = layers.labels().filter_map(|(label, ordinal)| Some((label.to_owned(), ordinal? as usize)));
-    for (label, ordinal) in remaining.chain(given) {
-        let own = viewed(ordinal).and_then(|viewed| entry_of.get(&viewed)).map(|&entry| &mut labels[entry]);
-        if let Some(own) = own.filter(|own| !own.contains(&label)) {
-            own.push(label);
+    let remaining = nodes.labels().into_iter().map(|(node, label)| (label, node));
+    let given = layers.labels().filter_map(|(label, node)| Some((label, node?)));
+    for (label, node) in remaining.chain(given) {
+        let own = entry_of.get(&nodes.viewed(node)).map(|&entry| &mut labels[entry]);
+        if let Some(own) = own.filter(|own| own.iter().all(|known| known != label)) {
+            own.push(label.to_owned());
         }
     }
     labels
