@@ -8,7 +8,7 @@ use arenagrad_graph::{
     Gelu, Graph, GraphError, Half, Indexing, Init, Leaf, MAX_RANK, Op, Origin, ReduceFunction, Reduction, Shape,
     UnaryFunction, passes, symbolic, verify,
 };
-use smallvec::smallvec;
+use thin_vec::thin_vec;
 
 const SIZES: [usize; 8] = [0, 1, 2, 15, 16, 17, 1 << 40, usize::MAX];
 const AXES: [isize; 10] = [0, 1, -1, 15, 16, 17, -16, -17, isize::MAX, isize::MIN];
@@ -214,29 +214,29 @@ fn raw_ops(x: arenagrad_graph::NodeId, i: arenagrad_graph::NodeId) -> Vec<Op> {
     for size in SIZES {
         ops.extend([
             Op::Leaf(Leaf::Iota { axis: size }),
-            Op::View { operand: x, arrangement: Arrangement::Permute { axes: smallvec![size, size] } },
+            Op::View { operand: x, arrangement: Arrangement::Permute { axes: thin_vec![size, size] } },
             Op::View {
                 operand: x,
-                arrangement: Arrangement::Slice { starts: smallvec![size], steps: smallvec![size] },
+                arrangement: Arrangement::Slice { starts: thin_vec![size], steps: thin_vec![size] },
             },
             Op::View {
                 operand: x,
-                arrangement: Arrangement::Slice { starts: smallvec![size, 0], steps: smallvec![1, size] },
+                arrangement: Arrangement::Slice { starts: thin_vec![size, 0], steps: thin_vec![1, size] },
             },
-            Op::View { operand: x, arrangement: Arrangement::Slice { starts: smallvec![], steps: smallvec![size] } },
+            Op::View { operand: x, arrangement: Arrangement::Slice { starts: thin_vec![], steps: thin_vec![size] } },
             Op::Assembly(Assembly::Pad {
                 operand: x,
-                lows: smallvec![size, size],
-                interiors: smallvec![0, size],
+                lows: thin_vec![size, size],
+                interiors: thin_vec![0, size],
                 value: f64::NAN,
             }),
             Op::Assembly(Assembly::Pad {
                 operand: x,
-                lows: smallvec![0, size],
-                interiors: smallvec![size, 0],
+                lows: thin_vec![0, size],
+                interiors: thin_vec![size, 0],
                 value: 0.0,
             }),
-            Op::Assembly(Assembly::Pad { operand: x, lows: smallvec![size], interiors: smallvec![], value: 0.0 }),
+            Op::Assembly(Assembly::Pad { operand: x, lows: thin_vec![size], interiors: thin_vec![], value: 0.0 }),
             Op::Assembly(Assembly::Concat { operands: [x, x].into_iter().collect(), axis: size }),
             Op::ArgMax { operand: x, axis: size },
             Op::Indexing(Indexing::Gather { operand: x, indices: i, axis: size }),
