@@ -45,9 +45,9 @@ pub fn text(samples: usize, seed: u32) -> Result<Batch, Error> {
 /// What is trained.
 pub enum Network {
     /// A perceptron of 784, 128 and 10: `[n, 784] -> [n, 10]`.
-    Perceptron(Perceptron),
+    Perceptron(Box<Perceptron>),
     /// A language model in the form of GPT-2, of 4 layers of width 128 over 65 tokens.
-    Gpt(Gpt),
+    Gpt(Box<Gpt>),
 }
 
 /// A network of two layers.
@@ -77,11 +77,11 @@ impl Network {
     /// The network of that name, `mnist_mlp` or `gpt`.
     pub fn named(name: &str) -> Option<Network> {
         match name {
-            "mnist_mlp" => Some(Network::Perceptron(Perceptron {
-                hidden: Linear::new("hidden", 784, 128),
-                head: Linear::new("head", 128, 10),
-            })),
-            "gpt" => Some(Network::Gpt(Gpt::new())),
+            "mnist_mlp" => {
+                let (hidden, head) = (Linear::new("hidden", 784, 128), Linear::new("head", 128, 10));
+                Some(Network::Perceptron(Box::new(Perceptron { hidden, head })))
+            }
+            "gpt" => Some(Network::Gpt(Box::new(Gpt::new()))),
             _ => None,
         }
     }
@@ -98,7 +98,7 @@ impl Network {
     pub fn predictions<'g>(&self, inputs: &Inputs<'g>) -> [Expr<'g>; 2] {
         let (x, labels) = (inputs.get("x"), inputs.get("labels"));
         match self {
-            Network::Perceptron(Perceptron { hidden, head }) => [head.apply(hidden.apply(x).relu()), labels],
+            Network::Perceptron(network) => [network.head.apply(network.hidden.apply(x).relu()), labels],
             Network::Gpt(gpt) => {
                 let predictions = inputs.extent("x", 0) * POSITIONS;
                 [gpt.logits(x).reshape([predictions, TOKENS]), labels.flatten()]

@@ -26,7 +26,6 @@ pub struct Stored<'a> {
 /// variant documents. All extents are static and no domain is empty (the planner drops empty steps, and turns a matrix
 /// product or a sum over nothing into a fill); buffers may be longer than what a kernel touches.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "there is one for each step, and most are products or nests")]
 pub enum Kernel {
     /// A fused elementwise kernel. Inputs and outputs are the program's.
     Elementwise(Program),
