@@ -122,17 +122,17 @@ impl OfGroup {
         let Results { query: query_gradient, key: key_gradient, value: value_gradient } = results;
         let (depth, width) = (scheme.depth(), scheme.width());
         let (key_start, value_start) = (scheme.key.start(group), scheme.value.start(group));
-        let (key_across, value_across) = (scheme.key.clone().transposed(), scheme.value.clone().transposed());
         let Upstream { layout, upstream, statistics, weighted } = *gradient;
         let (query_stride, upstream_stride) = (row_stride(&scheme.query), row_stride(layout));
         let of_scores = !query_gradient.is_empty() || !key_gradient.is_empty();
         for key in keys.clone().step_by(BLOCK) {
             let count = BLOCK.min(keys.end - key);
             let of_keys = key..key + count;
-            pack::<T, S>(simd, inputs.key, key_start, &key_across, (of_keys.clone(), 0..depth), &mut own.keys_across);
+            let places = (of_keys.clone(), 0..depth);
+            pack::<T, S>(simd, inputs.key, key_start, &own.key_transposed, places, &mut own.keys_across);
             if of_scores {
-                let packed = &mut own.values_across;
-                pack::<T, S>(simd, inputs.value, value_start, &value_across, (of_keys.clone(), 0..width), packed);
+                let places = (of_keys.clone(), 0..width);
+                pack::<T, S>(simd, inputs.value, value_start, &own.value_transposed, places, &mut own.values_across);
             }
             if !query_gradient.is_empty() {
                 pack::<T, S>(simd, inputs.key, key_start, &scheme.key, (0..depth, of_keys), &mut own.keys);

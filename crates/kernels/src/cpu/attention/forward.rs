@@ -81,8 +81,7 @@ impl<T: Attended> Chunk<'_, '_, T> {
         let (key_start, value_start) = (scheme.key.start(group), scheme.value.start(group));
         let queries = &inputs.query[scheme.query.start(head)..];
         let stride = row_stride(&scheme.query);
-        let across = scheme.key.clone().transposed();
-        let Own { keys_across, values, tile, largest, sums, .. } = own;
+        let Own { key_transposed, keys_across, values, tile, largest, sums, .. } = own;
         let (largest, sums) = (&mut largest[..count], &mut sums[..count]);
         largest.fill(T::NEGATIVE_INFINITY);
         sums.fill(T::default());
@@ -91,7 +90,7 @@ impl<T: Attended> Chunk<'_, '_, T> {
                 break;
             }
             let keys = BLOCK.min(scheme.keys() - key);
-            pack::<T, S>(simd, inputs.key, key_start, &across, (key..key + keys, 0..depth), keys_across);
+            pack::<T, S>(simd, inputs.key, key_start, key_transposed, (key..key + keys, 0..depth), keys_across);
             if !output.is_empty() {
                 pack::<T, S>(simd, inputs.value, value_start, &scheme.value, (0..width, key..key + keys), values);
             }

@@ -55,6 +55,9 @@ enum State {
 /// The memory of one task. What is packed stands in panels of columns.
 #[derive(Clone, Debug)]
 struct Own<T> {
+    /// Where transposed keys and values stand.
+    key_transposed: Matrices,
+    value_transposed: Matrices,
     /// Blocks of keys and of values, transposed.
     keys_across: AlignedVec<T>,
     values_across: AlignedVec<T>,
@@ -81,6 +84,8 @@ impl<T: Attended> Own<T> {
         let across = BLOCK.next_multiple_of(columns);
         let [depth_columns, width_columns] = [depth, width].map(|extent| extent.next_multiple_of(columns));
         Own {
+            key_transposed: scheme.key.clone().transposed(),
+            value_transposed: scheme.value.clone().transposed(),
             keys_across: zeros(true, depth * across),
             values_across: zeros(is_backward, width * across),
             keys: zeros(is_backward, BLOCK * depth_columns),
