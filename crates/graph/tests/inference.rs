@@ -283,6 +283,11 @@ fn every_op_infers_shape_and_dtype_for_the_dtypes_that_it_takes() {
                 assert_eq!(expr.dtype().unwrap(), dtype, "{}\n{g}", kind.name());
             }
             assert_eq!(verify(&g), Ok(()), "{}", kind.name());
+            for id in g.ids() {
+                let op = g.node(id).unwrap().op;
+                assert_eq!(op.kind().is_view(), matches!(op, Op::View { .. }), "{}", op.name());
+                assert_eq!(op.kind().is_leaf(), matches!(op, Op::Leaf(_)), "{}", op.name());
+            }
             let found = g.ids().iter().any(|id| g.node(*id).unwrap().op.kind() == kind);
             assert!(found || is_composed(kind, dtype), "no {} was inserted", kind.name());
         }

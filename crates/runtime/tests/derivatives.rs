@@ -1,7 +1,7 @@
 //! Derivatives where formulas break down: at zeros, infinities, NaN and the ends of a dtype's range, in both modes, against
 //! what mathematics says, on every device.
 
-use crate::suite::devices::{devices, flushes_subnormals};
+use crate::suite::devices::{devices, everywhere, flushes_subnormals};
 use crate::suite::run::numbers;
 use arenagrad::{CrossEntropy, DType, Device, Expr, Graph, Reduction, Session};
 
@@ -72,13 +72,6 @@ fn precision(dtype: DType) -> f64 {
 fn assert_agree(found: &[f64], expected: &[f64], dtype: DType, what: &str) {
     let all = found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| agrees(*f, *e, dtype));
     assert!(all, "{what}: {found:?}, not {expected:?}");
-}
-
-/// Every device with every dtype that it computes in.
-fn everywhere() -> Vec<(Device, DType)> {
-    let mut all = vec![(Device::cpu(), DType::F64)];
-    all.extend(devices().into_iter().map(|device| (device, DType::F32)));
-    all
 }
 
 /// Asserts the gradient in reverse mode, everywhere.

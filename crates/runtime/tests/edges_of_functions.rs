@@ -3,7 +3,7 @@
 use arenagrad::train::schedules::{Constant, Cosine, Exponential, Linear, OneCycle, Step};
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, Optimizer, Reduction, Session, Sgd};
 
-use crate::suite::devices::devices;
+use crate::suite::devices::{devices, everywhere};
 use crate::suite::evaluate::Given;
 use crate::suite::run::numbers;
 
@@ -28,12 +28,6 @@ fn found(device: &Device, dtype: DType, x: &[f64], function: impl for<'g> Fn(Exp
     let mut all = numbers(&g, &[value, reverse, forward, second], &given, device).into_iter();
     let mut next = || all.next().expect("four results");
     Found { value: next(), reverse: next(), forward: next(), second: next() }
-}
-
-fn everywhere() -> Vec<(Device, DType)> {
-    let mut all = vec![(Device::cpu(), DType::F64)];
-    all.extend(devices().into_iter().map(|device| (device, DType::F32)));
-    all
 }
 
 #[track_caller]

@@ -1,20 +1,14 @@
 //! Reductions of infinite, vast and tiny elements, of zeros and of too few: values, and gradients that both modes agree on. They are
 //! PyTorch's, but where a comment says otherwise.
 
-use arenagrad::{DType, Device, Expr, Graph, GraphError};
+use arenagrad::{DType, Expr, Graph, GraphError};
 
-use crate::suite::devices::devices;
+use crate::suite::devices::{devices, everywhere};
 use crate::suite::evaluate::Given;
 use crate::suite::run::numbers;
 
 const INF: f64 = f64::INFINITY;
 const NAN: f64 = f64::NAN;
-
-fn everywhere() -> Vec<(Device, DType)> {
-    let mut all = vec![(Device::cpu(), DType::F64)];
-    all.extend(devices().into_iter().map(|device| (device, DType::F32)));
-    all
-}
 
 /// Holds value and gradient of a function of a vector to what is expected, and its tangent along all of the vector to the gradient's sum.
 #[track_caller]

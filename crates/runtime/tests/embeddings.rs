@@ -1,6 +1,6 @@
 //! Tables of vectors with PyTorch's options: what is read, and the gradient of the table. Numbers are PyTorch's.
 
-use crate::suite::devices::devices;
+use crate::suite::devices::{devices, everywhere};
 use crate::suite::evaluate::Given;
 use crate::suite::run::numbers;
 use arenagrad::nn;
@@ -8,12 +8,6 @@ use arenagrad::{BagMode, DType, Device, Embedding, EmbeddingBag, Expr, Graph, Se
 
 /// `[5, 2]`; of the rows that are read the first and the third are longer than 1.
 const TABLE: [f64; 10] = [3.0, 4.0, 0.3, -0.4, 1.0, -2.0, 0.0, 0.0, -6.0, 8.0];
-
-fn everywhere() -> Vec<(Device, DType)> {
-    let mut all = vec![(Device::cpu(), DType::F64)];
-    all.extend(devices().into_iter().map(|device| (device, DType::F32)));
-    all
-}
 
 #[track_caller]
 fn close(found: &[f64], expected: &[f64], dtype: DType, what: &str) {

@@ -74,7 +74,7 @@ pub(crate) fn describe(
                 },
                 computes: step.writes.iter().map(|&write| result(nodes, entries, write)).collect::<Vec<_>>().join(", "),
                 origin: step.writes.first().map(|&write| nodes.origin(entries[write as usize].node)),
-                reads: step.reads.iter().map(|&read| (kept_name(nodes, entries, read), buffer(&read))).collect(),
+                reads: step.reads.iter().map(|&read| (name(nodes, entries, read), buffer(&read))).collect(),
                 writes,
                 in_place,
                 cost: step.task.cost(),
@@ -104,7 +104,7 @@ pub(crate) fn copy_back(
         fused: Vec::new(),
         computes: result(nodes, entries, parameter),
         origin: Some(nodes.origin(entries[parameter as usize].node)),
-        reads: vec![(kept_name(nodes, entries, next), memory.buffer_of[next as usize])],
+        reads: vec![(name(nodes, entries, next), memory.buffer_of[next as usize])],
         writes: vec![memory.buffer_of[parameter as usize]],
         in_place: Vec::new(),
         cost: crate::plan::copy_of(&entries[parameter as usize]).cost(),
@@ -194,13 +194,7 @@ fn stage_name(stage: u8, names: &[&'static str]) -> &'static str {
 }
 
 /// The name of an entry: its node's label, or its op.
-pub(crate) fn name<'a>(nodes: &'a Nodes, entries: &[Entry], entry: u32) -> &'a str {
-    let entry = &entries[entry as usize];
-    nodes.label(entry.node).unwrap_or_else(|| op_name(nodes, entry))
-}
-
-/// [`name`] for a description: an op's is not copied.
-fn kept_name(nodes: &Nodes, entries: &[Entry], entry: u32) -> Cow<'static, str> {
+pub(crate) fn name(nodes: &Nodes, entries: &[Entry], entry: u32) -> Cow<'static, str> {
     let entry = &entries[entry as usize];
     match nodes.label(entry.node) {
         Some(label) => Cow::Owned(label.to_owned()),

@@ -9,6 +9,7 @@ use arenagrad_graph::{Declaration, Graph, IndexBound, Node, NodeId, Op, OpKind, 
 
 use crate::plan::layers::viewed;
 
+/// What is said of each node, by ordinal, and of what the graph declares.
 pub(crate) struct Nodes {
     kinds: Vec<OpKind>,
     origins: Vec<Origin>,

@@ -261,7 +261,7 @@ impl Account {
                 last: held.last,
                 bytes: unit.of(entry.storage, entry.shape.elements()),
                 role,
-                name: names.place(describe::name(nodes, entries, held.entry)),
+                name: names.place::<str>(&describe::name(nodes, entries, held.entry)),
                 shape: shapes.place(&entry.shape),
                 storage: entry.storage,
                 origin: nodes.origin(entry.node),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use arenagrad::{CooperativeSupport, Device, Error, Graph, Session, Tensor};
+use arenagrad::{CooperativeSupport, DType, Device, Error, Graph, Session, Tensor};
 
 /// The tests that went without a GPU. The harness gives each test's thread its name.
 static SKIPPED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
@@ -35,6 +35,13 @@ pub fn gpu() -> Option<Device> {
 /// The CPU, and the first adapter if there is one.
 pub fn devices() -> Vec<Device> {
     std::iter::once(Device::cpu()).chain(gpu()).collect()
+}
+
+/// The CPU with f64, and every device with f32.
+pub fn everywhere() -> Vec<(Device, DType)> {
+    let mut all = vec![(Device::cpu(), DType::F64)];
+    all.extend(devices().into_iter().map(|device| (device, DType::F32)));
+    all
 }
 
 /// Whether the device takes numbers of f32 below 2^-126 for 0 as it adds, as WGSL allows an adapter.
