@@ -10,6 +10,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::extents::SECTION;
+use super::processor::in_own_function;
 use super::tile::{
     Columns, Packed, PackedColumns, ROWS_LOW, ROWS_NARROW, Real, RowPanel, Spread, Standing, TileTarget, Unpacked,
     multiply_tile, rows_of_next,
@@ -86,11 +87,11 @@ impl<T: Real> Block<'_, T> {
         result: &mut [T],
     ) {
         if const { !S::IS_SCALAR } && !self.row_distances.is_empty() {
-            Tiles::<T, Spread<'_, T, ROWS>, B, ROWS, VECTORS>::run(simd, self, b, rows, result);
+            in_own_function(simd, Tiles::<T, Spread<'_, T, ROWS>, B, ROWS, VECTORS>::new(self, b, rows, result));
         } else if self.reads_rows {
-            Tiles::<T, Unpacked<'_, T, ROWS>, B, ROWS, VECTORS>::run(simd, self, b, rows, result);
+            in_own_function(simd, Tiles::<T, Unpacked<'_, T, ROWS>, B, ROWS, VECTORS>::new(self, b, rows, result));
         } else {
-            Tiles::<T, Packed<'_, T, ROWS>, B, ROWS, VECTORS>::run(simd, self, b, rows, result);
+            in_own_function(simd, Tiles::<T, Packed<'_, T, ROWS>, B, ROWS, VECTORS>::new(self, b, rows, result));
         }
     }
 }
@@ -142,14 +143,10 @@ struct Tiles<'a, 'b, T, A, B, const ROWS: usize, const VECTORS: usize> {
     read_as: PhantomData<A>,
 }
 
-impl<'a, 'b, T: Real, A: RowsOf<'a, T, ROWS>, B: Columns<T, VECTORS>, const ROWS: usize, const VECTORS: usize>
-    Tiles<'a, 'b, T, A, B, ROWS, VECTORS>
-{
-    /// Computes them. This function is compiled for no instruction set in particular, and the one that it calls is: so neither can become part of its
-    /// caller.
-    #[inline(never)]
-    fn run<S: Simd>(simd: S, block: &'a Block<'b, T>, b: B, rows: Range<usize>, result: &'a mut [T]) {
-        simd.vectorize(Tiles { block, b, rows, result, read_as: PhantomData::<A> });
+impl<'a, 'b, T, A, B, const ROWS: usize, const VECTORS: usize> Tiles<'a, 'b, T, A, B, ROWS, VECTORS> {
+    #[inline(always)]
+    fn new(block: &'a Block<'b, T>, b: B, rows: Range<usize>, result: &'a mut [T]) -> Self {
+        Tiles { block, b, rows, result, read_as: PhantomData }
     }
 }
 

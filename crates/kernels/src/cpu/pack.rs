@@ -6,10 +6,11 @@
 use std::ops::Range;
 
 use arenagrad_graph::Elements;
-use pulp::Simd;
+use pulp::{Simd, WithSimd};
 
 use super::buffer::typed;
 use super::narrow::Panel;
+use super::processor::in_own_function;
 use super::tile::{ROWS_LOW, ROWS_NARROW, Real, VECTORS as MOST_VECTORS, rows_of_next};
 use super::walk::{Run, Walk, read_apart};
 use crate::kernel::Matrices;
@@ -69,9 +70,9 @@ fn pack_panel<T: Real, S: Simd>(
         Source::Native(elements) => {
             let rhs = Values { elements, start, matrices };
             if is_one_vector {
-                pack_columns::<T, S, 1>(simd, rhs, columns, depth, packed);
+                in_own_function(simd, PackColumns::<T, 1> { rhs, columns, depth, packed });
             } else {
-                pack_columns::<T, S, MOST_VECTORS>(simd, rhs, columns, depth, packed);
+                in_own_function(simd, PackColumns::<T, MOST_VECTORS> { rhs, columns, depth, packed });
             }
         }
         Source::Narrow(elements) => {
@@ -132,7 +133,8 @@ pub(super) fn pack_wide_panel<T: Real, S: Simd>(
     depth: Range<usize>,
     packed: &mut [T],
 ) {
-    pack_columns::<T, S, MOST_VECTORS>(simd, Values { elements, start, matrices }, columns, depth, packed);
+    let rhs = Values { elements, start, matrices };
+    in_own_function(simd, PackColumns::<T, MOST_VECTORS> { rhs, columns, depth, packed });
 }
 
 /// A matrix of an operand whose elements are values.
@@ -145,65 +147,72 @@ struct Values<'a, T> {
 
 /// Packs columns of a right operand side by side, as many as `VECTORS` vectors hold at most: `packed[p * width + column]` for
 /// the part `depth` of the depth, zeros past the last column.
-#[inline(always)]
-fn pack_columns<T: Real, S: Simd, const VECTORS: usize>(
-    simd: S,
-    rhs: Values<'_, T>,
+struct PackColumns<'a, T, const VECTORS: usize> {
+    rhs: Values<'a, T>,
     columns: Range<usize>,
     depth: Range<usize>,
-    packed: &mut [T],
-) {
-    let lanes = T::lanes::<S>();
-    let width = VECTORS * lanes;
-    let (count, length) = (columns.len(), depth.len());
-    let packed = &mut packed[..length * width];
-    let Values { elements, start, matrices } = rhs;
-    let (Some(row_stride), Some(column_stride)) = (matrices.rows.forward_stride(), matrices.columns.forward_stride())
-    else {
-        pack_runs_of_columns::<T, S, VECTORS>(simd, rhs, columns, depth, packed);
-        return;
-    };
-    let source = &elements[start + columns.start * column_stride + depth.start * row_stride..];
-    if matrices.columns.is_unit() {
-        for (p, line) in packed.chunks_exact_mut(width).enumerate() {
-            let source = &source[p * row_stride..][..count];
-            if count == width {
-                // Of a length that the compiler knows.
-                for (target, &vector) in T::vectors_mut::<S>(line).iter_mut().zip(T::vectors::<S>(source)) {
-                    *target = vector;
-                }
-            } else {
-                line[..count].copy_from_slice(source);
-                line[count..].fill(T::default());
-            }
-        }
-        return;
-    }
-    // Squares of as many lines as there are lanes: a line of the cache is read once, and whole vectors are written.
-    let whole = if row_stride == 1 { length / lanes * lanes } else { 0 };
-    for from in (0..whole).step_by(lanes) {
-        for line in (0..width).step_by(lanes) {
-            let mut square = [T::splat(simd, T::default()); MOST_LANES];
-            for (i, vector) in square.iter_mut().enumerate().take(lanes) {
-                if line + i < count {
-                    *vector = T::vectors::<S>(&source[(line + i) * column_stride + from..][..lanes])[0];
+    packed: &'a mut [T],
+}
+
+impl<T: Real, const VECTORS: usize> WithSimd for PackColumns<'_, T, VECTORS> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let PackColumns { rhs, columns, depth, packed } = self;
+        let lanes = T::lanes::<S>();
+        let width = VECTORS * lanes;
+        let (count, length) = (columns.len(), depth.len());
+        let packed = &mut packed[..length * width];
+        let Values { elements, start, matrices } = rhs;
+        let (Some(row_stride), Some(column_stride)) =
+            (matrices.rows.forward_stride(), matrices.columns.forward_stride())
+        else {
+            pack_runs_of_columns::<T, S, VECTORS>(simd, rhs, columns, depth, packed);
+            return;
+        };
+        let source = &elements[start + columns.start * column_stride + depth.start * row_stride..];
+        if matrices.columns.is_unit() {
+            for (p, line) in packed.chunks_exact_mut(width).enumerate() {
+                let source = &source[p * row_stride..][..count];
+                if count == width {
+                    // Of a length that the compiler knows.
+                    for (target, &vector) in T::vectors_mut::<S>(line).iter_mut().zip(T::vectors::<S>(source)) {
+                        *target = vector;
+                    }
+                } else {
+                    line[..count].copy_from_slice(source);
+                    line[count..].fill(T::default());
                 }
             }
-            transpose_square::<T, S>(simd, &mut square);
-            for (i, &vector) in square.iter().enumerate().take(lanes) {
-                T::vectors_mut::<S>(&mut packed[(from + i) * width + line..][..lanes])[0] = vector;
+            return;
+        }
+        // Squares of as many lines as there are lanes: a line of the cache is read once, and whole vectors are written.
+        let whole = if row_stride == 1 { length / lanes * lanes } else { 0 };
+        for from in (0..whole).step_by(lanes) {
+            for line in (0..width).step_by(lanes) {
+                let mut square = [T::splat(simd, T::default()); MOST_LANES];
+                for (i, vector) in square.iter_mut().enumerate().take(lanes) {
+                    if line + i < count {
+                        *vector = T::vectors::<S>(&source[(line + i) * column_stride + from..][..lanes])[0];
+                    }
+                }
+                transpose_square::<T, S>(simd, &mut square);
+                for (i, &vector) in square.iter().enumerate().take(lanes) {
+                    T::vectors_mut::<S>(&mut packed[(from + i) * width + line..][..lanes])[0] = vector;
+                }
             }
         }
-    }
-    for p in whole..length {
-        let line = &mut packed[p * width..][..width];
-        for (column, target) in line.iter_mut().enumerate() {
-            *target = if column < count { source[column * column_stride + p * row_stride] } else { T::default() };
+        for p in whole..length {
+            let line = &mut packed[p * width..][..width];
+            for (column, target) in line.iter_mut().enumerate() {
+                *target = if column < count { source[column * column_stride + p * row_stride] } else { T::default() };
+            }
         }
     }
 }
 
-/// [`pack_columns`] for columns or a depth of several axes, or that go back.
+/// [`PackColumns`] for columns or a depth of several axes, or that go back.
 #[inline(always)]
 fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
     simd: S,

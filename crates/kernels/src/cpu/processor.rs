@@ -50,6 +50,15 @@ pub(super) fn dispatch<W: Vectorise>(arch: Arch, work: W) -> W::Output {
     if W::WIDEST { arch.dispatch(Bridge(work)) } else { dispatch_without_widest(arch, work) }
 }
 
+/// Does `work` with the instruction set of `simd` in a function of its own: there is one for each kind of work and each instruction set, from however
+/// many places it is called.
+///
+/// This function is compiled for no instruction set in particular, and the one that it calls is: so neither can become part of its caller.
+#[inline(never)]
+pub(super) fn in_own_function<S: Simd, W: WithSimd>(simd: S, work: W) -> W::Output {
+    simd.vectorize(work)
+}
+
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 #[inline(always)]
 fn dispatch_without_widest<W: Vectorise>(arch: Arch, work: W) -> W::Output {

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use crate::cpu::processor::in_own_function;
 use crate::cpu::tile::{ROWS_NARROW, ROWS_WIDE, Real, RowPanel, TileTarget, Unpacked, VECTORS, multiply_tile};
 
 /// How many queries, and how many keys, a tile of scores is of.
@@ -146,10 +147,10 @@ impl<T: Real, L: Left<T>> WithSimd for Product<'_, T, L> {
 }
 
 impl<T: Real, L: Left<T>> Product<'_, T, L> {
-    /// Computes it in a function of its own, of which there is one for each instruction set.
+    /// Computes it in a function of its own: a pass has up to five of them.
     #[inline(always)]
     pub(super) fn run<S: Simd>(self, simd: S) {
-        simd.vectorize(self);
+        in_own_function(simd, self);
     }
 
     #[inline(always)]
