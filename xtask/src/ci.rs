@@ -280,6 +280,8 @@ impl Step {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     /// Also in a checkout where cargo has built nothing.
@@ -298,5 +300,23 @@ mod tests {
             fs::remove_dir_all(&fresh).expect("it was made here");
         }
         assert!(written > 0);
+    }
+
+    /// Every package that this program is built with, wgpu and the library's own crates among them, has the features that it has for the tests, which
+    /// would otherwise build it a second time. What differs is asked for in this program's manifest.
+    #[test]
+    fn tests_share_what_this_program_is_built_with() {
+        let packages = |which: &[&str]| {
+            let mut command = Command::new(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
+            command.current_dir(workspace()).args(["tree", "--prefix=none", "--no-dedupe", "--format={p} {f}"]);
+            let output = command.args(which).output().expect("cargo can be run");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<BTreeSet<String>>()
+        };
+        let own = packages(&["--package=xtask", "--edges=normal,build"]);
+        let of_tests = packages(&["--workspace", "--edges=all"]);
+        assert!(own.iter().any(|package| package.starts_with("wgpu ")));
+        let apart: Vec<_> = own.difference(&of_tests).collect();
+        assert!(apart.is_empty(), "packages with other features than those of the tests: {apart:#?}");
     }
 }
