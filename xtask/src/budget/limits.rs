@@ -31,12 +31,15 @@ pub(super) const DEPENDENCIES_WITHOUT_GPU: Budget =
 /// A program of thirty lines that trains a network, symbols stripped.
 pub(super) const SIZE: Budget = Budget { name: "size with gpu", unit: " MB", most: 15.0 };
 
-/// The loops for each instruction set and dtype are the largest part.
-pub(super) const SIZE_WITHOUT_GPU: Budget = Budget { name: "size without gpu", unit: " MB", most: 5.0 };
+/// Which operators a program's graphs have is known only when it runs, so it holds all of them: planner, layers and derivatives, and as the largest part
+/// the loops for each instruction set and dtype. 8.16 when this was raised from 5.0, which had been set before there were convolutions, scans, sorting,
+/// linear algebra, attention and layers.
+pub(super) const SIZE_WITHOUT_GPU: Budget = Budget { name: "size without gpu", unit: " MB", most: 8.5 };
 
-/// What arenagrad adds to a program that uses wgpu anyway.
-pub(super) const BUILD_RATIO: Budget = Budget { name: "build with gpu by wgpu's own", unit: "", most: 2.0 };
+/// What arenagrad adds to a program that uses wgpu anyway. 4.87 when this was raised from 2.0, for the same operators.
+pub(super) const BUILD_RATIO: Budget = Budget { name: "build with gpu by wgpu's own", unit: "", most: 5.2 };
 
-/// The kernels for three instruction sets, the graph, and the derive macros of serde and thiserror.
+/// The kernels for three instruction sets, the graph, the planner, and the derive macros of serde and thiserror. 3.11 when this was raised from 1.0,
+/// for the same operators: the kernels are a third of it.
 pub(super) const BUILD_RATIO_WITHOUT_GPU: Budget =
-    Budget { name: "build without gpu by wgpu's own", unit: "", most: 1.0 };
+    Budget { name: "build without gpu by wgpu's own", unit: "", most: 3.3 };
