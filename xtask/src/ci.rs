@@ -306,17 +306,15 @@ mod tests {
     /// would otherwise build it a second time. What differs is asked for in this program's manifest.
     #[test]
     fn tests_share_what_this_program_is_built_with() {
-        let packages = |which: &[&str]| {
-            let mut command = Command::new(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from));
-            command.current_dir(workspace()).args(["tree", "--prefix=none", "--format={p} {f}"]);
-            let output = command.args(which).output().expect("cargo can be run");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let features = |which: &[&str]| {
+            let mut tree = packages::cargo();
+            tree.current_dir(workspace()).args(["tree", "--prefix=none", "--format={p} {f}"]).args(which);
+            let listed = packages::output(&mut tree).expect("cargo lists the packages");
             // A package that stands there again is marked as such.
-            let listed = String::from_utf8_lossy(&output.stdout);
             listed.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect::<BTreeSet<String>>()
         };
-        let own = packages(&["--package=xtask", "--edges=normal,build"]);
-        let of_tests = packages(&["--workspace", "--edges=all"]);
+        let own = features(&["--package=xtask", "--edges=normal,build"]);
+        let of_tests = features(&["--workspace", "--edges=all"]);
         assert!(own.iter().any(|package| package.starts_with("wgpu ")));
         let apart: Vec<_> = own.difference(&of_tests).collect();
         assert!(apart.is_empty(), "packages with other features than those of the tests: {apart:#?}");

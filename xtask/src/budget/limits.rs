@@ -40,6 +40,6 @@ pub(super) const SIZE_WITHOUT_GPU: Budget = Budget { name: "size without gpu", u
 pub(super) const BUILD_RATIO: Budget = Budget { name: "build with gpu by wgpu's own", unit: "", most: 5.2 };
 
 /// The kernels for three instruction sets, the graph, the planner, and the derive macros of serde and thiserror. 3.11 when this was raised from 1.0,
-/// for the same operators: the kernels are a third of it.
+/// for the same operators: the kernels are about a third of it.
 pub(super) const BUILD_RATIO_WITHOUT_GPU: Budget =
     Budget { name: "build without gpu by wgpu's own", unit: "", most: 3.3 };

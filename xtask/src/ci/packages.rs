@@ -138,12 +138,13 @@ fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
 }
 
-fn cargo() -> Command {
+/// The cargo that runs this program; by hand, the one on the path.
+pub(super) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from))
 }
 
 /// What a command prints.
-fn output(command: &mut Command) -> Result<String, String> {
+pub(super) fn output(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("{command:?} cannot be run: {error}"))?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

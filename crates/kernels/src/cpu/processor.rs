@@ -1,7 +1,7 @@
 //! The choice of instruction set, made once a process and carried out at the entry of each hot loop.
 //!
 //! Code under `dispatch` is compiled once for each of AVX-512, AVX2 with FMA and the baseline (elsewhere: NEON), so it
-//! must be `#[inline(always)]` down to the loops that are to be vectorised. Each instance takes time to build: work that is
+//! must be `#[inline(always)]` down to the loops that are to be vectorised, or to work that is passed to `in_own_function`. Each instance takes time to build: work that is
 //! seldom a program's hot loop does without the one for AVX-512 ([`Vectorise::WIDEST`]).
 
 use std::sync::OnceLock;
