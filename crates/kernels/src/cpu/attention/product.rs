@@ -84,9 +84,9 @@ impl<T: Real, const ROWS: usize> RowPanel<T, ROWS> for ColumnPanel<'_, T> {
     }
 
     #[inline(always)]
-    fn at(&self, p: usize, row: usize) -> T {
+    fn at(&self, p: usize, row: usize) -> &T {
         // The columns begin far enough before the end of a line, which this tells the compiler.
-        self.tile[p][self.first.min(LINE - ROWS) + row]
+        &self.tile[p][self.first.min(LINE - ROWS) + row]
     }
 }
 
