@@ -41,6 +41,10 @@ const STRETCH: usize = 4;
 /// The most columns with which rows of such stretches are multiplied where they stand.
 const COLUMNS_OF_SPREAD_ROWS: usize = 64;
 
+/// How many tiles, one beside the other, read a row where packing it costs less than reading it where it stands does: its elements side by side with those
+/// of a tile's other rows take fewer lines of the nearest cache, and none that those need too, as rows do that are a power of two apart.
+const TILES_OF_PACKED_ROWS: usize = 24;
+
 /// What packing a panel of columns costs, in hundredths of a tile's product with it.
 const COST_OF_PACKING: usize = 60;
 
@@ -82,6 +86,8 @@ pub(super) struct Extents {
     pub(super) m: usize,
     pub(super) k: usize,
     pub(super) n: usize,
+    /// The columns of the result that each task computes.
+    columns_of_task: usize,
     pub(super) lhs: Matrices,
     pub(super) rhs: Matrices,
     /// Whether the elements of the left operand are narrower than its values, which are then packed in any case.
@@ -91,7 +97,12 @@ pub(super) struct Extents {
 impl Extents {
     pub(super) fn new(lhs: &Matrices, rhs: &Matrices, lhs_is_narrow: bool) -> Self {
         let ProductExtents { batches, m, k, n } = ProductExtents::new(lhs, rhs);
-        Extents { batches, m, k, n, lhs: lhs.clone(), rhs: rhs.clone(), lhs_is_narrow }
+        Extents { batches, m, k, n, columns_of_task: n, lhs: lhs.clone(), rhs: rhs.clone(), lhs_is_narrow }
+    }
+
+    /// The same product, of which so many tasks compute some columns each.
+    pub(super) fn divided_by_columns(self, tasks: usize) -> Self {
+        Extents { columns_of_task: self.n.div_ceil(tasks.max(1)), ..self }
     }
 
     /// Whether depth and columns are evenly spaced and none goes back, so that vectors of them are where strides say.
@@ -167,14 +178,16 @@ impl Extents {
         if self.k > SECTION { rows * columns } else { 0 }
     }
 
-    /// Whether rows of the left operand are read where they stand: their elements are neighbours, or neighbours over stretches and so few columns
-    /// are multiplied with them that packing would cost more than finding each. Beside columns that the first tile reads where they stand neighbours are packed
-    /// if that is done once for several matrices, or the tiles are so few that the first counts: a processor has too few registers for where so many
+    /// Whether rows of the left operand are read where they stand: their elements are neighbours, or neighbours over stretches, and so few columns
+    /// are multiplied with them that packing would cost more. Beside columns that the first tile reads where they stand neighbours are packed
+    /// also if that is done once for several matrices, or the tiles are so few that the first counts: a processor has too few registers for where so many
     /// rows and vectors are.
     pub(super) fn reads_rows(&self, lanes: usize, tile_rows: usize) -> bool {
         let are_neighbours = self.lhs.columns.is_unit() && !self.lhs_is_narrow;
+        let are_read_often = self.columns_of_task >= TILES_OF_PACKED_ROWS * VECTORS * lanes;
         let is_packed_beside = self.m.div_ceil(tile_rows) <= FEW_TILES || self.serves_several(tile_rows);
-        (are_neighbours && !(is_packed_beside && self.reads_columns(lanes, tile_rows))) || self.reads_spread_rows(lanes)
+        let is_packed = are_read_often || (is_packed_beside && self.reads_columns(lanes, tile_rows));
+        (are_neighbours && !is_packed) || self.reads_spread_rows(lanes)
     }
 
     /// The second of these. Where there are no vectors it would be code for a processor that hardly anybody has.

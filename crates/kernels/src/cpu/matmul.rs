@@ -204,6 +204,7 @@ impl MatMul {
             | Choice::Invocations(_) => {}
         }
         debug_assert!(tasks <= (batches * m).max(1), "a task has a row at least");
+        let extents = if way == Way::Columns { extents.divided_by_columns(tasks) } else { extents };
         let scheme = Scheme {
             arch,
             extents,

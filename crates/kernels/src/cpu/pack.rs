@@ -9,9 +9,10 @@ use arenagrad_graph::Elements;
 use pulp::{Simd, WithSimd};
 
 use super::buffer::typed;
+use super::cache_lines::AtLine;
 use super::narrow::Panel;
 use super::processor::in_own_function;
-use super::tile::{ROWS_LOW, ROWS_NARROW, Real, VECTORS as MOST_VECTORS, rows_of_next};
+use super::tile::{MOST_PIECE, ROWS_LOW, ROWS_NARROW, Real, VECTORS as MOST_VECTORS, rows_of_next};
 use super::walk::{Run, Walk, read_apart};
 use crate::kernel::Matrices;
 use crate::view::Axes;
@@ -187,20 +188,18 @@ impl<T: Real, const VECTORS: usize> WithSimd for PackColumns<'_, T, VECTORS> {
             }
             return;
         }
-        // Squares of as many lines as there are lanes: a line of the cache is read once, and whole vectors are written.
-        let whole = if row_stride == 1 { length / lanes * lanes } else { 0 };
+        // Vectors along the depth, of which pieces become lines.
+        let whole = if row_stride == 1 && const { !S::IS_SCALAR } { length / lanes * lanes } else { 0 };
         for from in (0..whole).step_by(lanes) {
-            for line in (0..width).step_by(lanes) {
-                let mut square = [T::splat(simd, T::default()); MOST_LANES];
-                for (i, vector) in square.iter_mut().enumerate().take(lanes) {
-                    if line + i < count {
-                        *vector = T::vectors::<S>(&source[(line + i) * column_stride + from..][..lanes])[0];
+            let lines = &mut packed[from * width..(from + lanes) * width];
+            for first in (0..width).step_by(T::PIECE) {
+                let mut vectors = [T::splat(simd, T::default()); MOST_PIECE];
+                for (i, vector) in vectors.iter_mut().enumerate().take(T::PIECE) {
+                    if first + i < count {
+                        *vector = T::vectors::<S>(&source[(first + i) * column_stride + from..][..lanes])[0];
                     }
                 }
-                transpose_square::<T, S>(simd, &mut square);
-                for (i, &vector) in square.iter().enumerate().take(lanes) {
-                    T::vectors_mut::<S>(&mut packed[(from + i) * width + line..][..lanes])[0] = vector;
-                }
+                put_pieces::<T, S>(simd, vectors, (lines, width), first, T::PIECE);
             }
         }
         for p in whole..length {
@@ -250,22 +249,20 @@ fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
         let run = walk.next(depth.len() - p);
         let lines = &mut packed[p * width..(p + run.length) * width];
         p += run.length;
-        if run.stride == 1 && run.length >= lanes && !has_long_runs {
-            for line in (0..width).step_by(lanes) {
-                for from in (0..run.length).step_by(lanes) {
-                    // The last square ends where the run does, and packs some of the one before it again.
-                    let from = from.min(run.length - lanes);
-                    let mut square = [T::splat(simd, T::default()); MOST_LANES];
-                    for (i, vector) in square.iter_mut().enumerate().take(lanes) {
-                        if line + i < count {
-                            let place = places[line + i].wrapping_add(run.position).wrapping_add(from);
+        if const { !S::IS_SCALAR } && run.stride == 1 && run.length >= lanes && !has_long_runs {
+            for from in (0..run.length).step_by(lanes) {
+                // The last vectors end where the run does, and some of those before them are packed again.
+                let from = from.min(run.length - lanes);
+                let lines = &mut lines[from * width..(from + lanes) * width];
+                for first in (0..width).step_by(T::PIECE) {
+                    let mut vectors = [T::splat(simd, T::default()); MOST_PIECE];
+                    for (i, vector) in vectors.iter_mut().enumerate().take(T::PIECE) {
+                        if first + i < count {
+                            let place = places[first + i].wrapping_add(run.position).wrapping_add(from);
                             *vector = T::vectors::<S>(&elements[place..place + lanes])[0];
                         }
                     }
-                    transpose_square::<T, S>(simd, &mut square);
-                    for (i, &vector) in square.iter().enumerate().take(lanes) {
-                        T::vectors_mut::<S>(&mut lines[(from + i) * width + line..][..lanes])[0] = vector;
-                    }
+                    put_pieces::<T, S>(simd, vectors, (lines, width), first, T::PIECE);
                 }
             }
             continue;
@@ -334,31 +331,33 @@ fn pack_line<T: Real, S: Simd>(elements: &[T], runs: &[Run], distance: usize, mu
     }
 }
 
-/// Exchanges rows and columns of a square of as many vectors as one has lanes (Eklundh's way: halves, quarters, and so on).
+/// Writes vectors along the depth, as many as a piece has elements, beside each other: `lines[p * width + first + i]` is lane `p` of vector `i`, for the
+/// first `count` of them.
 #[inline(always)]
-fn transpose_square<T: Real, S: Simd>(simd: S, square: &mut [T::Vector<S>; MOST_LANES]) {
-    let lanes = T::lanes::<S>();
-    // Written out, so that the whole square stays in registers.
-    let mut rows = *square;
-    macro_rules! exchange {
-        ($step:literal: $($row:literal)*) => {$(
-            if $row + $step < lanes {
-                (rows[$row], rows[$row + $step]) = T::exchange(simd, rows[$row], rows[$row + $step], $step);
-            }
-        )*};
+fn put_pieces<T: Real, S: Simd>(
+    simd: S,
+    vectors: [T::Vector<S>; MOST_PIECE],
+    (lines, width): (&mut [T], usize),
+    first: usize,
+    count: usize,
+) {
+    let vectors = T::transpose_pieces(simd, vectors);
+    for (i, &vector) in vectors.iter().enumerate().take(T::PIECE) {
+        let AtLine(elements) = &mut AtLine([T::default(); MOST_LANES]);
+        let elements = &mut elements[..T::lanes::<S>()];
+        T::vectors_mut::<S>(elements)[0] = vector;
+        for (number, piece) in elements.chunks_exact(T::PIECE).enumerate() {
+            lines[(number * T::PIECE + i) * width + first..][..count].copy_from_slice(&piece[..count]);
+        }
     }
-    exchange!(8: 0 1 2 3 4 5 6 7);
-    exchange!(4: 0 1 2 3 8 9 10 11);
-    exchange!(2: 0 1 4 5 8 9 12 13);
-    exchange!(1: 0 2 4 6 8 10 12 14);
-    *square = rows;
 }
 
 /// Packs rows of a left operand, panel by panel, each as high as its tile: `packed[row * length + p * height + line]` for line `line` of
 /// the panel of so many rows that begins at row `row`, and for the part `range` of the depth, of which `length` is the length; zeros past the last row.
 /// `places` are where the rows begin.
 #[inline(always)]
-pub(super) fn pack_rows<T: Real, const TILE_ROWS: usize>(
+pub(super) fn pack_rows<T: Real, S: Simd, const TILE_ROWS: usize>(
+    simd: S,
     lhs: Source<'_, T>,
     depth: &Axes,
     mut places: &[usize],
@@ -371,16 +370,17 @@ pub(super) fn pack_rows<T: Real, const TILE_ROWS: usize>(
         let (panel, rest) = packed.split_at_mut(height * range.len());
         (places, packed) = (left, rest);
         if TILE_ROWS == ROWS_NARROW && height == ROWS_LOW {
-            pack_panel_of_rows::<T, ROWS_LOW>(lhs, depth, rows, range.clone(), panel);
+            pack_panel_of_rows::<T, S, ROWS_LOW>(simd, lhs, depth, rows, range.clone(), panel);
         } else {
-            pack_panel_of_rows::<T, TILE_ROWS>(lhs, depth, rows, range.clone(), panel);
+            pack_panel_of_rows::<T, S, TILE_ROWS>(simd, lhs, depth, rows, range.clone(), panel);
         }
     }
 }
 
 /// A panel of [`pack_rows`].
 #[inline(always)]
-fn pack_panel_of_rows<T: Real, const ROWS: usize>(
+fn pack_panel_of_rows<T: Real, S: Simd, const ROWS: usize>(
+    simd: S,
     lhs: Source<'_, T>,
     depth: &Axes,
     places: &[usize],
@@ -400,7 +400,35 @@ fn pack_panel_of_rows<T: Real, const ROWS: usize>(
         let run = walk.next(packed.len());
         let (head, tail) = packed.split_at_mut(run.length);
         packed = tail;
-        pack_row_panel::<T, ROWS>(lhs, run, places, head);
+        let lanes = T::lanes::<S>();
+        let packed = if run.stride == 1 && const { !S::IS_SCALAR } { run.length / lanes * lanes } else { 0 };
+        pack_vectors_of_rows::<T, S, ROWS>(simd, lhs, run.position, places, &mut head[..packed]);
+        let rest = Run { position: run.at(packed), length: run.length - packed, ..run };
+        pack_row_panel::<T, ROWS>(lhs, rest, places, &mut head[packed..]);
+    }
+}
+
+/// `packed[p][line]` of the rows of a panel that begin `distance` past `places`, zeros past the last, over neighbours along the depth: whole vectors.
+#[inline(always)]
+fn pack_vectors_of_rows<T: Real, S: Simd, const ROWS: usize>(
+    simd: S,
+    lhs: &[T],
+    distance: usize,
+    places: &[usize],
+    packed: &mut [[T; ROWS]],
+) {
+    let lanes = T::lanes::<S>();
+    for (number, lines) in packed.chunks_exact_mut(lanes).enumerate() {
+        let from = distance.wrapping_add(number * lanes);
+        for first in (0..ROWS).step_by(T::PIECE) {
+            let mut vectors = [T::splat(simd, T::default()); MOST_PIECE];
+            for (i, vector) in vectors.iter_mut().enumerate().take(T::PIECE.min(ROWS - first)) {
+                if let Some(place) = places.get(first + i) {
+                    *vector = T::vectors::<S>(&lhs[place.wrapping_add(from)..][..lanes])[0];
+                }
+            }
+            put_pieces::<T, S>(simd, vectors, (lines.as_flattened_mut(), ROWS), first, T::PIECE.min(ROWS - first));
+        }
     }
 }
 

@@ -146,7 +146,7 @@ impl<T: Real> PackedProduct<'_, T> {
             };
             let reads_rows = extents.reads_rows(lanes, TILE_ROWS);
             if !reads_rows && packed_rows != PackedRows::Ready {
-                pack_rows::<T, TILE_ROWS>(lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
+                pack_rows::<T, S, TILE_ROWS>(simd, lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
             }
             let packed_lhs = &*packed_lhs;
             let mut row_distances = [0; DEPTH];

@@ -38,9 +38,14 @@ pub(super) const fn rows_of_next(left: usize, tile_rows: usize) -> usize {
     if tile_rows == ROWS_NARROW && is_low { ROWS_LOW } else { tile_rows }
 }
 
+/// The most elements that [`Real::PIECE`] is.
+pub(super) const MOST_PIECE: usize = 4;
+
 /// An element type of matrix products, with its vectors under each instruction set.
 pub(super) trait Real: Lane + PartialOrd + Summable + PackNarrow {
     type Vector<S: Simd>: Copy;
+    /// The elements of 16 bytes: within them alone every instruction set exchanges elements of vectors, however long these are.
+    const PIECE: usize = 16 / size_of::<Self>();
     /// The elements of a vector.
     fn lanes<S: Simd>() -> usize;
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
@@ -54,20 +59,15 @@ pub(super) trait Real: Lane + PartialOrd + Summable + PackNarrow {
     fn times(self, other: Self) -> Self;
     /// The sum of a vector's elements.
     fn sum<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
-    /// Puts the lanes of `b` whose number lacks the bit `step` in the place of those of `a` that have it, `step` lanes
-    /// further, and those in the place of these.
-    fn exchange<S: Simd>(
-        simd: S,
-        a: Self::Vector<S>,
-        b: Self::Vector<S>,
-        step: usize,
-    ) -> (Self::Vector<S>, Self::Vector<S>);
+    /// Exchanges rows and columns of each square of the first [`PIECE`](Real::PIECE) vectors: lane `q * PIECE + i` of vector `j` is then what lane
+    /// `q * PIECE + j` of vector `i` was.
+    fn transpose_pieces<S: Simd>(simd: S, vectors: [Self::Vector<S>; MOST_PIECE]) -> [Self::Vector<S>; MOST_PIECE];
 }
 
 macro_rules! real {
     ($(
         $float:ty, $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $of:ident, $of_mut:ident,
-        $rotate_left:ident, $rotate_right:ident, $less_than:ident, $select:ident;)*) => {$(
+        $deinterleave:ident;)*) => {$(
         impl Real for $float {
             type Vector<S: Simd> = S::$vector;
 
@@ -117,25 +117,22 @@ macro_rules! real {
             }
 
             #[inline(always)]
-            fn exchange<S: Simd>(simd: S, a: S::$vector, b: S::$vector, step: usize) -> (S::$vector, S::$vector) {
-                let mut has_bit: [Self; 16] = [0.0; 16];
-                for (lane, has_bit) in has_bit.iter_mut().enumerate() {
-                    *has_bit = if lane & step == 0 { 0.0 } else { 1.0 };
+            fn transpose_pieces<S: Simd>(simd: S, vectors: [S::$vector; MOST_PIECE]) -> [S::$vector; MOST_PIECE] {
+                let mut transposed = vectors;
+                let (pieces, _) = vectors.as_chunks::<{ <$float>::PIECE }>();
+                for (transposed, &pieces) in transposed.chunks_exact_mut(<$float>::PIECE).zip(pieces) {
+                    transposed.copy_from_slice(&simd.$deinterleave(pieces));
                 }
-                let keeps = simd.$less_than(S::$of(&has_bit).0[0], simd.$splat(0.5));
-                (
-                    simd.$select(keeps, a, simd.$rotate_right(b, step)),
-                    simd.$select(keeps, simd.$rotate_left(a, step), b),
-                )
+                transposed
             }
         }
     )*};
 }
 real! {
     f32, f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s, as_mut_simd_f32s,
-        rotate_left_f32s, rotate_right_f32s, less_than_f32s, select_f32s;
+        deinterleave_shfl_f32s;
     f64, f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s, as_mut_simd_f64s,
-        rotate_left_f64s, rotate_right_f64s, less_than_f64s, select_f64s;
+        deinterleave_shfl_f64s;
 }
 
 /// Where a tile's result goes: its first element, and the distance from one row to the next.
@@ -152,6 +149,8 @@ pub(super) struct TileTarget<'a, T> {
 /// A panel of `ROWS` rows of a left operand over a part of the depth. Methods and loops over them do without closures, which
 /// are not compiled for the instruction set that their caller is.
 pub(super) trait RowPanel<T, const ROWS: usize>: Copy {
+    /// Whether elements are read a group at a time. Where finding one takes a register of its own, a group of them takes too many.
+    const BY_GROUPS: bool = true;
     /// The part `range` of that part.
     fn part(self, range: Range<usize>) -> Self;
     /// The element of row `row` at place `p` of the depth.
@@ -233,6 +232,8 @@ pub(super) struct Spread<'a, T, const ROWS: usize> {
 }
 
 impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Spread<'_, T, ROWS> {
+    const BY_GROUPS: bool = false;
+
     #[inline(always)]
     fn part(self, range: Range<usize>) -> Self {
         let Spread { mut lines, distances } = self;
@@ -254,8 +255,6 @@ impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Spread<'_, T, ROWS> {
 pub(super) trait VectorPanel<T: Real, S: Simd, const VECTORS: usize>: Copy {
     /// The length of that part.
     fn len(&self) -> usize;
-    /// The part `range` of that part.
-    fn part(self, range: Range<usize>) -> Self;
     /// The vectors at place `p` of the depth.
     fn at(&self, p: usize) -> [T::Vector<S>; VECTORS];
     /// Those of whole groups from the first place on, where they lie in memory one behind the other; none where they do not.
@@ -267,11 +266,6 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for &[[T
     #[inline(always)]
     fn len(&self) -> usize {
         <[_]>::len(self)
-    }
-
-    #[inline(always)]
-    fn part(self, range: Range<usize>) -> Self {
-        &self[range]
     }
 
     #[inline(always)]
@@ -307,18 +301,6 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
     #[inline(always)]
     fn len(&self) -> usize {
         self.distances.len()
-    }
-
-    #[inline(always)]
-    fn part(self, range: Range<usize>) -> Self {
-        let StandingVectors { mut vectors, distances, packed } = self;
-        // So that the compiler sees that it is one length, and checks a place once.
-        let length = vectors[0].len();
-        for vector in &mut vectors {
-            *vector = &vector[..length];
-        }
-        let (distances, packed) = (&distances[range.clone()], &packed[range]);
-        StandingVectors { vectors, distances, packed: &packed[..distances.len()] }
     }
 
     #[inline(always)]
@@ -365,9 +347,15 @@ pub(super) struct Standing<'a, T, const VECTORS: usize> {
 impl<T: Real, const VECTORS: usize> Columns<T, VECTORS> for Standing<'_, T, VECTORS> {
     #[inline(always)]
     fn panel<S: Simd>(self) -> impl VectorPanel<T, S, VECTORS> {
-        let Standing { vectors, distances, packed } = self;
+        let Standing { mut vectors, distances, packed } = self;
+        // So that the compiler sees that it is one length, and checks a place once.
+        let length = vectors[0].len();
+        for vector in &mut vectors {
+            *vector = &vector[..length];
+        }
         let (packed, _) = T::vectors_mut::<S>(packed).as_chunks_mut::<VECTORS>();
-        StandingVectors::<T, S, VECTORS> { vectors, distances, packed: Cell::from_mut(packed).as_slice_of_cells() }
+        let packed = Cell::from_mut(&mut packed[..distances.len()]).as_slice_of_cells();
+        StandingVectors::<T, S, VECTORS> { vectors, distances, packed }
     }
 }
 
@@ -387,11 +375,14 @@ pub(super) fn multiply_tile<
     target: TileTarget<'_, T>,
 ) {
     let depth = b.len();
+    // Of a length that the compiler sees, so that it need not check each place.
+    let a = a.part(0..depth);
+    let groups = if A::BY_GROUPS { b.groups() } else { &[] };
     let mut total = Sums([[T::splat(simd, T::default()); VECTORS]; ROWS]);
     let mut from = 0;
     while from < depth {
         let to = depth.min(from + RUN);
-        let run = sum_run::<T, S, A, B, ROWS, VECTORS>(simd, a.part(from..to), b.part(from..to));
+        let run = sum_run::<T, S, A, B, ROWS, VECTORS>(simd, a, (b, groups), from..to);
         if from == 0 {
             total = run;
         } else {
@@ -411,7 +402,8 @@ pub(super) fn multiply_tile<
 #[repr(align(64))]
 struct Sums<V, const VECTORS: usize, const ROWS: usize>([[V; VECTORS]; ROWS]);
 
-/// The sum of a run of products, each of a column of rows and a row of vectors.
+/// The sum of a run of products, each of a column of rows and a row of vectors, at the places `run`: first by whole groups of vectors where there are any.
+/// A run begins with a group.
 #[inline(always)]
 fn sum_run<
     T: Real,
@@ -423,21 +415,22 @@ fn sum_run<
 >(
     simd: S,
     a: A,
-    b: B,
+    (b, groups): (B, &[[[T::Vector<S>; VECTORS]; GROUP]]),
+    run: Range<usize>,
 ) -> Sums<T::Vector<S>, VECTORS, ROWS> {
+    const { assert!(RUN.is_multiple_of(GROUP)) };
     let mut sums = [[T::splat(simd, T::default()); VECTORS]; ROWS];
-    // Of a length that the compiler sees, so that it need not check each place.
-    let a = a.part(0..b.len());
-    let groups = b.groups();
-    for (group, [first, second, third, fourth]) in groups.iter().enumerate() {
+    let whole = run.start / GROUP..groups.len().min(run.end / GROUP);
+    let rest = run.start.max(whole.end * GROUP)..run.end;
+    for group in whole {
         // One after the other: as a loop the compiler would keep the sums in memory.
-        let a = a.group(group);
+        let ([first, second, third, fourth], a) = (&groups[group], a.group(group));
         sums = add_products::<T, S, ROWS, VECTORS>(simd, a[0], *first, sums);
         sums = add_products::<T, S, ROWS, VECTORS>(simd, a[1], *second, sums);
         sums = add_products::<T, S, ROWS, VECTORS>(simd, a[2], *third, sums);
         sums = add_products::<T, S, ROWS, VECTORS>(simd, a[3], *fourth, sums);
     }
-    for p in groups.len() * GROUP..b.len() {
+    for p in rest {
         let b = b.at(p);
         for (row, sums) in sums.iter_mut().enumerate() {
             let x = T::splat(simd, *a.at(p, row));
