@@ -11,8 +11,9 @@ use pulp::{Simd, WithSimd};
 
 use super::extents::SECTION;
 use super::processor::in_own_function;
+use super::real::Real;
 use super::tile::{
-    Columns, Packed, PackedColumns, ROWS_LOW, ROWS_NARROW, Real, RowPanel, Spread, Standing, TileTarget, Unpacked,
+    Columns, Packed, PackedColumns, ROWS_LOW, ROWS_NARROW, RowPanel, Spread, Standing, TileTarget, Unpacked,
     multiply_tile, rows_of_next,
 };
 

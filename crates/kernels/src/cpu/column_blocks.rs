@@ -5,7 +5,7 @@ use std::ops::Range;
 use arenagrad_graph::AlignedVec;
 
 use super::extents::{Extents, TileShape};
-use super::tile::Real;
+use super::real::Real;
 
 /// The columns of task `number` of so many: whole panels, but for the last.
 pub(super) fn columns_of(extents: &Extents, tile: TileShape, number: usize, tasks: usize) -> Range<usize> {

@@ -9,7 +9,8 @@ use pulp::{Simd, WithSimd};
 use super::cache_lines::AtLine;
 use super::extents::{Extents, SECTION};
 use super::processor::Arch;
-use super::tile::{RUN, Real};
+use super::real::Real;
+use super::tile::RUN;
 use crate::view::Axes;
 
 /// Rows of a product without packing: for small products, and for those of a few rows.

@@ -5,7 +5,8 @@ use std::marker::PhantomData;
 use pulp::{Simd, WithSimd};
 
 use super::processor::Arch;
-use super::tile::{ROWS_NARROW, ROWS_WIDE, Real, VECTORS};
+use super::real::Real;
+use super::tile::{ROWS_NARROW, ROWS_WIDE, VECTORS};
 use crate::kernel::{Matrices, ProductExtents};
 
 /// The most of the depth that is multiplied at once, whole runs. A panel of columns so long stays in the second cache, which

@@ -44,6 +44,7 @@ mod peak;
 mod processor;
 mod product;
 pub mod random;
+mod real;
 mod reduce;
 mod reducible;
 mod registers;

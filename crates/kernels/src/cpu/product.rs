@@ -21,7 +21,8 @@ use super::block::Block;
 use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION};
 use super::pack::{Operand, Source, pack_panels, pack_rows};
 use super::processor::Arch;
-use super::tile::{ROWS_NARROW, ROWS_WIDE, RUN, Real, VECTORS};
+use super::real::Real;
+use super::tile::{ROWS_NARROW, ROWS_WIDE, RUN, VECTORS};
 use super::walk::Walk;
 
 /// Packs panels of columns of the right operand: `packed[(panel * k + p) * columns + column]`, zeros past the last column. The
@@ -337,6 +338,7 @@ mod tests {
                 [3, 4100, 9],
                 [11, 70, 201],
                 [16, 5, 3],
+                [13, 77, 800],
             ] {
                 for transposed in [[false, false], [false, true], [true, false], [true, true]] {
                     check::<f32>(arch, extents, transposed);

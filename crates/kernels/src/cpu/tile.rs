@@ -6,9 +6,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::cache_lines::AtLine;
-use super::narrow::PackNarrow;
-use super::registers::Lane;
-use super::total::Summable;
+use super::real::Real;
 
 /// How many products are summed one after the other before the sum joins those of other runs: so few that rounding hardly
 /// counts, so many that joining hardly does.
@@ -36,103 +34,6 @@ pub(super) const ROWS_LOW: usize = 4;
 pub(super) const fn rows_of_next(left: usize, tile_rows: usize) -> usize {
     let is_low = left <= ROWS_LOW || (tile_rows < left && left <= 2 * ROWS_LOW);
     if tile_rows == ROWS_NARROW && is_low { ROWS_LOW } else { tile_rows }
-}
-
-/// The most elements that [`Real::PIECE`] is.
-pub(super) const MOST_PIECE: usize = 4;
-
-/// An element type of matrix products, with its vectors under each instruction set.
-pub(super) trait Real: Lane + PartialOrd + Summable + PackNarrow {
-    type Vector<S: Simd>: Copy;
-    /// The elements of 16 bytes: within them alone every instruction set exchanges elements of vectors, however long these are.
-    const PIECE: usize = 16 / size_of::<Self>();
-    /// The elements of a vector.
-    fn lanes<S: Simd>() -> usize;
-    fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
-    fn mul_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
-    fn add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
-    /// As many whole vectors as there are.
-    fn vectors<S: Simd>(slice: &[Self]) -> &[Self::Vector<S>];
-    /// As many whole vectors as there are.
-    fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [Self::Vector<S>];
-    fn plus(self, other: Self) -> Self;
-    fn times(self, other: Self) -> Self;
-    /// The sum of a vector's elements.
-    fn sum<S: Simd>(simd: S, vector: Self::Vector<S>) -> Self;
-    /// Exchanges rows and columns of each square of the first [`PIECE`](Real::PIECE) vectors: lane `q * PIECE + i` of vector `j` is then what lane
-    /// `q * PIECE + j` of vector `i` was.
-    fn transpose_pieces<S: Simd>(simd: S, vectors: [Self::Vector<S>; MOST_PIECE]) -> [Self::Vector<S>; MOST_PIECE];
-}
-
-macro_rules! real {
-    ($(
-        $float:ty, $vector:ident, $lanes:ident, $splat:ident, $mul_add:ident, $add:ident, $sum:ident, $of:ident, $of_mut:ident,
-        $deinterleave:ident;)*) => {$(
-        impl Real for $float {
-            type Vector<S: Simd> = S::$vector;
-
-            #[inline(always)]
-            fn lanes<S: Simd>() -> usize {
-                S::$lanes
-            }
-
-            #[inline(always)]
-            fn splat<S: Simd>(simd: S, value: Self) -> S::$vector {
-                simd.$splat(value)
-            }
-
-            #[inline(always)]
-            fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
-                simd.$mul_add(a, b, c)
-            }
-
-            #[inline(always)]
-            fn add<S: Simd>(simd: S, a: S::$vector, b: S::$vector) -> S::$vector {
-                simd.$add(a, b)
-            }
-
-            #[inline(always)]
-            fn vectors<S: Simd>(slice: &[Self]) -> &[S::$vector] {
-                S::$of(slice).0
-            }
-
-            #[inline(always)]
-            fn vectors_mut<S: Simd>(slice: &mut [Self]) -> &mut [S::$vector] {
-                S::$of_mut(slice).0
-            }
-
-            #[inline(always)]
-            fn plus(self, other: Self) -> Self {
-                self + other
-            }
-
-            #[inline(always)]
-            fn times(self, other: Self) -> Self {
-                self * other
-            }
-
-            #[inline(always)]
-            fn sum<S: Simd>(simd: S, vector: S::$vector) -> Self {
-                simd.$sum(vector)
-            }
-
-            #[inline(always)]
-            fn transpose_pieces<S: Simd>(simd: S, vectors: [S::$vector; MOST_PIECE]) -> [S::$vector; MOST_PIECE] {
-                let mut transposed = vectors;
-                let (pieces, _) = vectors.as_chunks::<{ <$float>::PIECE }>();
-                for (transposed, &pieces) in transposed.chunks_exact_mut(<$float>::PIECE).zip(pieces) {
-                    transposed.copy_from_slice(&simd.$deinterleave(pieces));
-                }
-                transposed
-            }
-        }
-    )*};
-}
-real! {
-    f32, f32s, F32_LANES, splat_f32s, mul_add_e_f32s, add_f32s, reduce_sum_f32s, as_simd_f32s, as_mut_simd_f32s,
-        deinterleave_shfl_f32s;
-    f64, f64s, F64_LANES, splat_f64s, mul_add_e_f64s, add_f64s, reduce_sum_f64s, as_simd_f64s, as_mut_simd_f64s,
-        deinterleave_shfl_f64s;
 }
 
 /// Where a tile's result goes: its first element, and the distance from one row to the next.

@@ -5,7 +5,8 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use crate::cpu::processor::in_own_function;
-use crate::cpu::tile::{ROWS_NARROW, ROWS_WIDE, Real, RowPanel, TileTarget, Unpacked, VECTORS, multiply_tile};
+use crate::cpu::real::Real;
+use crate::cpu::tile::{ROWS_NARROW, ROWS_WIDE, RowPanel, TileTarget, Unpacked, VECTORS, multiply_tile};
 
 /// How many queries, and how many keys, a tile of scores is of.
 pub(super) const BLOCK: usize = 64;

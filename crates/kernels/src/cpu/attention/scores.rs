@@ -8,7 +8,7 @@ use super::product::{BLOCK, Tile};
 use crate::attention::{Attention, AttentionMask};
 use crate::cpu::buffer::{Operands, typed};
 use crate::cpu::functions;
-use crate::cpu::tile::Real;
+use crate::cpu::real::Real;
 use crate::kernel::Matrices;
 
 /// An element type of attention.
