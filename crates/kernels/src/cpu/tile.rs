@@ -152,6 +152,9 @@ impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Spread<'_, T, ROWS> {
     }
 }
 
+/// The vectors at the places of a group.
+pub(super) type Group<T, S, const VECTORS: usize> = [[<T as Real>::Vector<S>; VECTORS]; GROUP];
+
 /// A panel of so many vectors of columns of a right operand over a part of the depth.
 pub(super) trait VectorPanel<T: Real, S: Simd, const VECTORS: usize>: Copy {
     /// The length of that part.
@@ -159,7 +162,7 @@ pub(super) trait VectorPanel<T: Real, S: Simd, const VECTORS: usize>: Copy {
     /// The vectors at place `p` of the depth.
     fn at(&self, p: usize) -> [T::Vector<S>; VECTORS];
     /// Those of whole groups from the first place on, where they lie in memory one behind the other; none where they do not.
-    fn groups(&self) -> &[[[T::Vector<S>; VECTORS]; GROUP]];
+    fn groups(&self) -> &[Group<T, S, VECTORS>];
 }
 
 /// Packed columns, `self[p][vector]`.
@@ -175,7 +178,7 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for &[[T
     }
 
     #[inline(always)]
-    fn groups(&self) -> &[[[T::Vector<S>; VECTORS]; GROUP]] {
+    fn groups(&self) -> &[Group<T, S, VECTORS>] {
         self.as_chunks::<GROUP>().0
     }
 }
@@ -216,7 +219,7 @@ impl<T: Real, S: Simd, const VECTORS: usize> VectorPanel<T, S, VECTORS> for Stan
     }
 
     #[inline(always)]
-    fn groups(&self) -> &[[[T::Vector<S>; VECTORS]; GROUP]] {
+    fn groups(&self) -> &[Group<T, S, VECTORS>] {
         &[]
     }
 }
@@ -316,7 +319,7 @@ fn sum_run<
 >(
     simd: S,
     a: A,
-    (b, groups): (B, &[[[T::Vector<S>; VECTORS]; GROUP]]),
+    (b, groups): (B, &[Group<T, S, VECTORS>]),
     run: Range<usize>,
 ) -> Sums<T::Vector<S>, VECTORS, ROWS> {
     const { assert!(RUN.is_multiple_of(GROUP)) };
