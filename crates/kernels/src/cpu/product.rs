@@ -5,9 +5,9 @@
 //! multiplication", 2008): panels of columns of the right operand are multiplied with panels of rows of the left one, tile
 //! by tile. Panels of the right operand are packed either all of them beforehand, once for all tasks, or a few at a time just
 //! before they are used, so that they never leave the second cache; or, where columns stand side by side over stretches, as the windows of a convolution
-//! do, by the first tile that reads them. Rows of the left operand are packed only where their elements stand apart or are narrower than their values, or
-//! beside such columns; a tile reads each element of a row by itself, so neighbours may as well stay where they are. The last rows of a result are a low
-//! tile where a usual one would compute more rows that do not exist.
+//! do, by the first tile that reads them. Rows of the left operand are packed where their elements stand apart or are narrower than their values, beside
+//! such columns, and where so many tiles read them that it costs less than to read neighbours where they stand ([`Extents::reads_rows`]). The last rows of a
+//! result are a low tile where a usual one would compute more rows that do not exist.
 //!
 //! Every element of a result is summed over the depth by a fixed tree, so its bits depend on neither threads nor the tile that
 //! it falls in, and the error does not grow with the depth: runs of `RUN` products in order, joined in order within a block of at

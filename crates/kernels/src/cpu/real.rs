@@ -86,6 +86,7 @@ macro_rules! real {
 
             #[inline(always)]
             fn transpose_pieces<S: Simd>(simd: S, vectors: [S::$vector; MOST_PIECE]) -> [S::$vector; MOST_PIECE] {
+                // Told to take as many vectors apart as a piece has elements, pulp exchanges within pieces. It promises no order: the test below holds it to this one.
                 let mut transposed = vectors;
                 let (pieces, _) = vectors.as_chunks::<{ <$float>::PIECE }>();
                 for (transposed, &pieces) in transposed.chunks_exact_mut(<$float>::PIECE).zip(pieces) {

@@ -91,7 +91,7 @@ impl<T: Copy, const ROWS: usize> RowPanel<T, ROWS> for Packed<'_, T, ROWS> {
 
     #[inline(always)]
     fn group(&self, group: usize) -> [[&T; ROWS]; GROUP] {
-        // One place that may not exist in place of four.
+        // So that the compiler checks one place, not four.
         let (groups, _) = self.0.as_chunks::<GROUP>();
         groups[group].each_ref().map(|elements| elements.each_ref())
     }
