@@ -51,6 +51,25 @@ fn bits(group: &Arc<dyn Group>, device: &Device, shards: usize, batch: usize, st
 }
 
 #[test]
+fn shards_without_samples_cost_nothing() {
+    let step = |shards: usize| -> Result<Vec<f64>, Error> {
+        let layer = Linear::new("layer", 2, 3);
+        let mut trainer =
+            Trainer::new(Device::cpu(), AdamW::new(0.1), |inputs| layer.apply(inputs.get("x")).square().mean(..))
+                .deterministic(shards);
+        let x = Tensor::from([[1.0f32, 2.0], [0.5, -1.0], [3.0, 0.0]]);
+        for _ in 0..3 {
+            trainer.step(&[("x", &x)])?;
+        }
+        Ok(trainer.session().parameter("layer.weight")?.to_f64_vec())
+    };
+    let expected = step(3).unwrap();
+    for shards in [4, 1000, 1 << 40, usize::MAX] {
+        assert_eq!(step(shards).unwrap(), expected, "{shards}");
+    }
+}
+
+#[test]
 fn the_bits_do_not_depend_on_how_many_there_are() {
     for device in devices() {
         let steps = if device.is_cpu() { 40 } else { 6 };

@@ -1,5 +1,6 @@
 //! Which part of a batch is whose.
 
+use std::iter;
 use std::ops::Range;
 
 use super::GroupError;
@@ -54,6 +55,27 @@ impl Share {
         part(samples, shard, self.shards)
     }
 
+    /// Those of this member's shards that have samples in a batch of `samples`, in order, each with what it has. There are no more than samples, however
+    /// many shards there are.
+    pub fn occupied_shards(self, samples: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let Range { start, end } = self.range(samples);
+        let mut next = start;
+        iter::from_fn(move || {
+            if next >= end {
+                return None;
+            }
+            let shard = self.shard_of(next, samples);
+            let range = self.of_shard(shard, samples);
+            next = range.end;
+            Some((shard, range))
+        })
+    }
+
+    /// The shard that a sample of a batch of `samples` is in: the first that ends behind it.
+    fn shard_of(self, sample: usize, samples: usize) -> usize {
+        ((sample as u128 + 1) * self.shards as u128).div_ceil(samples as u128) as usize - 1
+    }
+
     /// The samples of a batch of `samples` that are this member's.
     pub fn range(&self, samples: usize) -> Range<usize> {
         let own = self.own_shards();
@@ -85,6 +107,30 @@ mod tests {
             assert_eq!(all, (0..samples).collect::<Vec<_>>(), "{samples} {size} {shards}");
         }
         assert!(Share::new(3, 3, 3).is_err() && Share::new(0, 1, 0).is_err());
+    }
+
+    #[test]
+    fn shards_without_samples_are_passed_over() {
+        for (samples, size, shards) in
+            [(64, 2, 2), (7, 3, 3), (2, 4, 4), (0, 3, 3), (10, 3, 4), (5, 4, 2), (9, 2, 7), (3, 2, 50)]
+        {
+            for rank in 0..size {
+                let share = Share::new(rank, size, shards).unwrap();
+                let with_samples = share.own_shards().map(|shard| (shard, share.of_shard(shard, samples)));
+                let expected: Vec<_> = with_samples.filter(|(_, range)| !range.is_empty()).collect();
+                assert_eq!(
+                    share.occupied_shards(samples).collect::<Vec<_>>(),
+                    expected,
+                    "{samples} {size} {shards} {rank}"
+                );
+            }
+        }
+        for shards in [1 << 40, usize::MAX - 1, usize::MAX] {
+            let found =
+                [0, 1].map(|rank| Share::new(rank, 2, shards).unwrap().occupied_shards(5).map(|(_, range)| range));
+            let found: Vec<usize> = found.into_iter().flatten().flatten().collect();
+            assert_eq!(found, [0, 1, 2, 3, 4], "{shards}");
+        }
     }
 
     #[test]

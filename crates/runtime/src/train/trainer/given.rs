@@ -71,7 +71,7 @@ impl Given {
 
 /// What all shards together give: gathered from all members, a stretch at a time, and summed by a fixed tree.
 pub(super) fn join(
-    given: Vec<Option<Given>>,
+    given: Vec<Given>,
     layout: &[Piece],
     share: Share,
     whole: usize,
@@ -86,11 +86,12 @@ pub(super) fn join(
     let doubles = count(&|piece| !is_single(piece));
     let mut all = Given { single: Vec::with_capacity(singles), double: Vec::with_capacity(doubles) };
     let mut stretch = |start: usize, len: usize, single: bool| {
-        let own = given.iter().map(|given| match given {
-            Some(given) if single => Values::F32(given.single[start..start + len].into()),
-            Some(given) => Values::F64(given.double[start..start + len].into()),
-            None if single => Values::F32(AlignedVec::zeros(len)),
-            None => Values::F64(AlignedVec::zeros(len)),
+        let own = given.iter().map(|given| {
+            if single {
+                Values::F32(given.single[start..start + len].into())
+            } else {
+                Values::F64(given.double[start..start + len].into())
+            }
         });
         summed(own.collect(), len, single, share, whole, group, report)
     };
@@ -103,7 +104,7 @@ pub(super) fn join(
     Ok(all)
 }
 
-/// The sum over all shards of a stretch of what they give, of which these are this member's.
+/// The sum over all shards that have samples of a stretch of what they give, of which these are this member's.
 fn summed(
     own: Vec<Values>,
     len: usize,
@@ -113,28 +114,22 @@ fn summed(
     group: Option<&dyn Group>,
     report: &mut StepReport,
 ) -> Result<Values, Error> {
-    let shards = share.shards();
-    let has_samples = |shard: &usize| !share.of_shard(*shard, whole).is_empty();
     let nothing = || if single { Values::F32(AlignedVec::new()) } else { Values::F64(AlignedVec::new()) };
     let Some(group) = group else {
-        let lists = own.into_iter().enumerate().filter(|(shard, _)| has_samples(shard)).map(|(_, list)| list).collect();
-        return Ok(tree_sum(lists).unwrap_or_else(|| nothing().padded(len)));
+        return Ok(tree_sum(own).unwrap_or_else(|| nothing().padded(len)));
     };
     let size = group.size();
-    let shares = (0..size).map(|rank| Share::new(rank, size, shards)).collect::<Result<Vec<_>, _>>()?;
-    let most = shares.iter().map(|share| share.own_shards().len()).max().unwrap_or(0);
+    let shares = (0..size).map(|rank| Share::new(rank, size, share.shards())).collect::<Result<Vec<_>, _>>()?;
+    let counts: Vec<usize> = shares.iter().map(|share| share.occupied_shards(whole).count()).collect();
+    let most = counts.iter().copied().max().unwrap_or(0);
     let mut joined = nothing();
     own.iter().for_each(|list| joined.append(list));
     let waiting = Instant::now();
     let gathered = group.begin(Exchange::Gather, joined.padded(most * len)).wait_timed()?;
     report.exchanged(most * len * if single { 4 } else { 8 }, gathered.took, waiting.elapsed());
-    let mut lists = Vec::with_capacity(shards);
-    for (rank, share) in shares.iter().enumerate() {
-        for (place, shard) in share.own_shards().enumerate() {
-            if has_samples(&shard) {
-                lists.push(gathered.values.part((rank * most + place) * len, len));
-            }
-        }
+    let mut lists = Vec::with_capacity(counts.iter().sum());
+    for (rank, count) in counts.iter().enumerate() {
+        lists.extend((0..*count).map(|place| gathered.values.part((rank * most + place) * len, len)));
     }
     Ok(tree_sum(lists).unwrap_or_else(|| nothing().padded(len)))
 }

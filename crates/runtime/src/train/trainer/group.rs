@@ -28,7 +28,7 @@ pub(super) struct Participation {
 }
 
 /// What the shards of a member give, those that have samples, and what that is.
-type OfShards = (Vec<Option<Given>>, Option<Vec<Piece>>);
+type OfShards = (Vec<Given>, Option<Vec<Piece>>);
 
 impl Trainer<'_> {
     /// As a member of a group: steps are made together with all members, each with its share of a batch
@@ -66,6 +66,7 @@ impl Trainer<'_> {
     /// Inputs whose first axis has as many elements as the first tensor of a batch are cut along it; others are given to each shard whole. So an
     /// input that is not of samples, such as weights of classes, must not be as long as a member's share: one that is on some members and not on others
     /// is refused; one that happens to be on all would be cut. It costs `shards` times the bytes, and as many runs of a smaller batch; nothing overlaps.
+    /// Shards without samples, as there are where they are more than samples, cost nothing.
     ///
     /// Errors of steps: a share that is not this member's ([`GroupError::NotItsShare`]); such an input; what needs the whole batch at once, such as
     /// synchronised batch normalisation, and metrics of more than one element ([`GroupError::NotDeterministic`]).
@@ -198,7 +199,7 @@ impl Trainer<'_> {
             return Ok(());
         }
         let mut made = vec![self.checked(number, Purpose::Update, tensors, Use::Run)?];
-        for range in share.own_shards().map(|shard| share.of_shard(shard, samples)).filter(|range| !range.is_empty()) {
+        for (_, range) in share.occupied_shards(samples) {
             let part = cut(tensors, samples, range)?;
             let part = borrowed(&part);
             match made.iter().find(|(_, parts)| parts.fits(Purpose::Shard, &part)) {
@@ -259,7 +260,7 @@ impl Trainer<'_> {
         self.finish_deterministic(function, tensors, &results, &layout, report)
     }
 
-    /// Runs this member's shards: what each gives, if it has samples, and what that is.
+    /// Runs those of this member's shards that have samples: what each gives, and what that is.
     fn run_shards(
         &mut self,
         function: FunctionId,
@@ -270,15 +271,10 @@ impl Trainer<'_> {
         seed: Option<&Tensor>,
     ) -> Result<OfShards, Error> {
         let own = share.range(whole);
-        let mut given: Vec<Option<Given>> = Vec::new();
+        let mut given = Vec::new();
         let mut layout: Option<Vec<Piece>> = None;
-        for shard in share.own_shards() {
-            let range = share.of_shard(shard, whole);
+        for (shard, range) in share.occupied_shards(whole) {
             let (begin, end) = (range.start - own.start, range.end - own.start);
-            if begin == end {
-                given.push(None);
-                continue;
-            }
             let part = cut(tensors, samples, begin..end)?;
             let part = borrowed(&part);
             let (number, place) = self.planned(function, Purpose::Shard, &part, Use::Run)?;
@@ -293,7 +289,7 @@ impl Trainer<'_> {
             let inputs = kept.chosen(&part);
             let results = self.session.start_outside(&mut kept.prepared, &inputs)?.wait()?;
             let weight = (end - begin) as f64 / whole as f64;
-            given.push(Some(Given::new(&results, layout, weight, range.start == 0)?));
+            given.push(Given::new(&results, layout, weight, range.start == 0)?);
         }
         Ok((given, layout))
     }
