@@ -4,11 +4,11 @@
 use crate::suite::devices::devices;
 use arenagrad::train::{Trained, append_step};
 use arenagrad::{
-    Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape, TapeOptimizer, Tensor,
-    Variable,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, DType, Device, Error, Expr, Graph, Init, Lamb, Lion, NAdam, Optimizer,
+    RAdam, RmsProp, Session, Sgd, Tape, TapeOptimizer, Tensor, Variable,
 };
 
-/// Every optimiser of this crate, in every variant that changes a parameter whose gradient is zero.
+/// Every optimiser of this crate that takes a scalar, in every variant that changes a parameter whose gradient is zero.
 fn optimizers() -> Vec<Box<dyn Optimizer>> {
     vec![
         Box::new(Sgd::new(0.1)),
@@ -18,6 +18,16 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(Adam::new(0.1)),
         Box::new(AdamW::new(0.1)),
         Box::new(AdamW::new(0.1).weight_decay(0.5)),
+        Box::new(AdamW::new(0.1).weight_decay(0.5).amsgrad()),
+        Box::new(Adam::new(0.1).weight_decay(0.5)),
+        Box::new(RmsProp::new(0.1).weight_decay(0.5).momentum(0.5).centered()),
+        Box::new(Adagrad::new(0.1).weight_decay(0.5).rate_decay(0.5)),
+        Box::new(Adadelta::new(1.0).weight_decay(0.5)),
+        Box::new(Adamax::new(0.1).weight_decay(0.5)),
+        Box::new(NAdam::new(0.1).weight_decay(0.5).decoupled_weight_decay(0.5)),
+        Box::new(RAdam::new(0.1).decoupled_weight_decay(0.5)),
+        Box::new(Lion::new(0.1).weight_decay(0.25)),
+        Box::new(Lamb::new(0.1).weight_decay(0.5)),
     ]
 }
 
