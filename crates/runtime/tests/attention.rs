@@ -317,6 +317,90 @@ fn long_rows_of_a_language_model() {
     long_rows_agree([1, 8, 4096, 64]);
 }
 
+/// Attention of one group of heads by its definition in f64: the output, and the gradients of the sum of its products with the weights by
+/// queries, keys and values. All have two columns.
+fn by_definition(heads: usize, causal: bool, [q, k, v, weights]: [&[[f64; 2]]; 4]) -> [Vec<f64>; 4] {
+    let dot = |a: [f64; 2], b: [f64; 2]| a[0] * b[0] + a[1] * b[1];
+    let add =
+        |sum: &mut [f64; 2], factor: f64, x: [f64; 2]| (0..2).for_each(|column| sum[column] += factor * x[column]);
+    let scale = 0.5f64.sqrt();
+    let [mut output, mut by_query] = [(); 2].map(|()| vec![[0.0; 2]; q.len()]);
+    let [mut by_key, mut by_value] = [(); 2].map(|()| vec![[0.0; 2]; k.len()]);
+    for row in 0..q.len() {
+        let position = row % (q.len() / heads);
+        let seen = if causal { k.len().min(position + 1) } else { k.len() };
+        let mut shares: Vec<f64> = k[..seen].iter().map(|&key| (dot(q[row], key) * scale).exp()).collect();
+        let total: f64 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share /= total);
+        shares.iter().zip(v).for_each(|(&share, &value)| add(&mut output[row], share, value));
+        let expected = dot(weights[row], output[row]);
+        for (key, &share) in shares.iter().enumerate() {
+            add(&mut by_value[key], share, weights[row]);
+            let by_score = share * (dot(weights[row], v[key]) - expected) * scale;
+            add(&mut by_query[row], by_score, k[key]);
+            add(&mut by_key[key], by_score, q[row]);
+        }
+    }
+    [output, by_query, by_key, by_value].map(|rows| rows.concat())
+}
+
+/// Rows so long that the CPU adds up runs of keys and of queries, across whose borders nothing is lost or counted twice; on any number of
+/// threads, which decides how the work is divided, to the same bits.
+#[test]
+fn rows_of_several_runs() {
+    let cases = [
+        (1, 70, 8300, false),
+        (1, 8300, 70, false),
+        (2, 2190, 4230, false),
+        (1, 4300, 4300, true),
+        (3, 2700, 130, true),
+    ];
+    for (heads, positions, keys, is_causal) in cases {
+        let mut random = Random(7);
+        let mut rows = |count: usize| -> Vec<[f64; 2]> {
+            // As f32 holds them.
+            let drawn =
+                random.floats(2 * count, -1.0, 1.0).into_iter().map(|x| f64::from(x as f32)).collect::<Vec<_>>();
+            drawn.chunks(2).map(|row| [row[0], row[1]]).collect()
+        };
+        let [q, weights] = [(); 2].map(|()| rows(heads * positions));
+        let [k, v] = [(); 2].map(|()| rows(keys));
+        let expected = by_definition(heads, is_causal, [&q, &k, &v, &weights]);
+        let given: Given = [("q", &q), ("k", &k), ("v", &v), ("weights", &weights)]
+            .into_iter()
+            .map(|(name, rows)| (name.to_owned(), rows.concat()))
+            .collect();
+        for (dtype, error) in [(DType::F32, 2e-6), (DType::F64, 1e-13)] {
+            let computed = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let g = Graph::new();
+                    let input = |name: &str, heads: usize, rows: usize| g.input_of(name, [heads, rows, 2], dtype);
+                    let (q, weights) = (input("q", heads, positions), input("weights", heads, positions));
+                    let (k, v) = (input("k", 1, keys), input("v", 1, keys));
+                    let options = Attention { is_causal, enable_gqa: heads > 1, ..PLAIN };
+                    let y = q.scaled_dot_product_attention(k, v, None, options);
+                    let [by_query, by_key, by_value] = (y * weights).sum(..).grad([q, k, v]).unwrap();
+                    numbers(&g, &[y, by_query, by_key, by_value], &given, &Device::cpu())
+                })
+            };
+            let found = computed(1);
+            for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                let largest = expected.iter().fold(0.0f64, |largest, x| largest.max(x.abs()));
+                for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+                    assert!(
+                        (found - expected).abs() <= error * largest,
+                        "{heads} x {positions} queries, {keys} keys, {dtype}, result {number}[{place}]: {found}, not {expected}"
+                    );
+                }
+            }
+            for threads in [2, 3] {
+                assert!(computed(threads) == found, "{heads} x {positions} queries, {keys} keys, {threads} threads");
+            }
+        }
+    }
+}
+
 #[test]
 fn rotary_positions_turn_pairs() {
     for device in devices() {

@@ -6,7 +6,7 @@
 
 use crate::suite::devices::devices;
 use crate::suite::respawn::with_kernels_of_a_gpu;
-use arenagrad::{DType, Device, Expr, Graph, Reduction, Session, Tensor};
+use arenagrad::{Attention, DType, Device, Expr, Graph, Reduction, Session, Tensor};
 
 /// The dtypes of floats that a device has, each with the error that a long sum of it may have, relative to the sum.
 fn floats(device: &Device) -> Vec<(DType, f64)> {
@@ -240,6 +240,50 @@ fn the_gradient_of_a_row_that_is_looked_up_often() {
                     error,
                 );
             }
+        }
+    }
+}
+
+fn attend<'g>(query: Expr<'g>, key: Expr<'g>, value: Expr<'g>) -> Expr<'g> {
+    query.scaled_dot_product_attention(key, value, None, Attention::default())
+}
+
+/// Averages over many keys, and the gradients of one key, which are sums over many queries. Every key has the same score.
+#[test]
+fn attention_over_many_keys_and_queries() {
+    for device in devices() {
+        for (dtype, error) in floats(&device) {
+            let value = rounded(dtype, 0.1);
+            let n = 200_001;
+            let g = Graph::new();
+            let many = g.input_of("many", [1, n, 1], dtype);
+            let (one, key) = (g.input_of("one", [1, 1, 1], dtype), g.input_of("key", [1, 2, 1], dtype));
+            let averages = attend(one * 0.0, many, many);
+            let of_one = attend(many, one * 0.0, one);
+            let [by_value] = (of_one * many).sum(..).grad([one]).unwrap();
+            // Of two keys with a score of 0 and the values 1 and -1: q p (v - 0) for each query q.
+            let sign = g.literal([1, 2, 1], vec![1.0f32, -1.0]).cast(dtype);
+            let [by_key] = attend(many, key * 0.0 + key, sign).sum(..).grad([key]).unwrap();
+            // The covariance of keys and values, which are 0.1 and -0.1 by turns but for the first.
+            let is_even = g.iota([1, n, 1], 1).cast(dtype) * 0.5;
+            let turns = (is_even - is_even.floor()).greater(0.1).where_(many, -many);
+            let [by_query] = attend(one * 0.0, turns, turns).sum(..).grad([one]).unwrap();
+            let query = attend(one, turns, turns).sum(..).grad([one]).unwrap()[0];
+            let by_turns = value * value * (1.0 - (n as f64).powi(-2));
+            let outputs = [
+                (averages, value),
+                (by_value, value * n as f64),
+                (by_key.slice(1, 0, 1), 0.5 * value * n as f64),
+                (by_key.slice(1, 1, 2), -0.5 * value * n as f64),
+                (by_query, 0.0),
+                (query, by_turns),
+            ];
+            let inputs = [
+                ("many", &constant(&[1, n, 1], dtype, value)),
+                ("one", &constant(&[1, 1, 1], dtype, 0.0)),
+                ("key", &constant(&[1, 2, 1], dtype, 0.0)),
+            ];
+            check(&format!("attention of {dtype}"), &device, &g, &outputs, &inputs, error);
         }
     }
 }

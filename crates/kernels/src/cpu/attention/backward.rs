@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 
 use super::product::{BLOCK, Columns, LINE, Part, Product, Rows};
 use super::scores::{Attended, Place};
-use super::{Inputs, Over, Own, Scheme, pack, row_stride, split_result};
+use super::{Inputs, Over, Own, RUN, Scheme, add_run, pack, queries_of_a_run, row_stride, split_result};
 use crate::kernel::Matrices;
 
 /// What the gradients are computed from beside the operands of the forward pass.
@@ -125,140 +125,202 @@ impl OfGroup {
         let Upstream { layout, upstream, statistics, weighted } = *gradient;
         let (query_stride, upstream_stride) = (row_stride(&scheme.query), row_stride(layout));
         let of_scores = !query_gradient.is_empty() || !key_gradient.is_empty();
-        for key in keys.clone().step_by(BLOCK) {
-            let count = BLOCK.min(keys.end - key);
-            let of_keys = key..key + count;
-            let places = (of_keys.clone(), 0..depth);
-            pack::<T, S>(simd, inputs.key, key_start, &own.key_transposed, places, &mut own.keys_across);
-            if of_scores {
-                let places = (of_keys.clone(), 0..width);
-                pack::<T, S>(simd, inputs.value, value_start, &own.value_transposed, places, &mut own.values_across);
-            }
-            if !query_gradient.is_empty() {
-                pack::<T, S>(simd, inputs.key, key_start, &scheme.key, (0..depth, of_keys), &mut own.keys);
-            }
-            let first = key - keys.start;
-            let mut is_first = true;
-            for head in heads.clone() {
-                let (query_start, upstream_start) = (scheme.query.start(head), layout.start(head));
-                for query in queries.clone().step_by(BLOCK) {
-                    let rows = BLOCK.min(queries.end - query);
-                    if scheme.is_causal && key >= query + rows {
-                        continue;
-                    }
-                    let of_rows = query..query + rows;
-                    let row = head * scheme.positions() + query;
-                    let ahead = query as isize - key as isize;
-                    let of_pairs = |part: fn(isize) -> Part| if scheme.is_causal { part(ahead) } else { Part::Whole };
-                    Product {
-                        left: Rows {
-                            elements: &inputs.query[query_start + query * query_stride..],
-                            stride: query_stride,
-                            count: rows,
-                            depth,
-                        },
-                        packed: &own.keys_across,
-                        rows,
-                        depth,
-                        columns: count,
-                        target: &mut own.tile,
-                        stride: LINE,
-                        add: false,
-                        part: of_pairs(Part::Columns),
-                    }
-                    .run(simd);
-                    if of_scores {
+        let run = queries_of_a_run(scheme.heads_of_a_group());
+        for first_of_run in queries.clone().step_by(run) {
+            let of_run = first_of_run..queries.end.min(first_of_run + run);
+            for key in keys.clone().step_by(BLOCK) {
+                if scheme.is_causal && key >= of_run.end {
+                    break;
+                }
+                let count = BLOCK.min(keys.end - key);
+                let of_keys = key..key + count;
+                let places = (of_keys.clone(), 0..depth);
+                pack::<T, S>(simd, inputs.key, key_start, &own.key_transposed, places, &mut own.keys_across);
+                if of_scores {
+                    let places = (of_keys.clone(), 0..width);
+                    pack::<T, S>(
+                        simd,
+                        inputs.value,
+                        value_start,
+                        &own.value_transposed,
+                        places,
+                        &mut own.values_across,
+                    );
+                }
+                if !query_gradient.is_empty() {
+                    pack::<T, S>(simd, inputs.key, key_start, &scheme.key, (0..depth, of_keys), &mut own.keys);
+                }
+                let first = key - keys.start;
+                // What runs before came to stands in the results.
+                let is_in_results = of_run.start > queries.start && (!scheme.is_causal || key < of_run.start);
+                let mut is_first = true;
+                for head in heads.clone() {
+                    let (query_start, upstream_start) = (scheme.query.start(head), layout.start(head));
+                    for query in of_run.clone().step_by(BLOCK) {
+                        let rows = BLOCK.min(of_run.end - query);
+                        if scheme.is_causal && key >= query + rows {
+                            continue;
+                        }
+                        let of_rows = query..query + rows;
+                        let row = head * scheme.positions() + query;
+                        let ahead = query as isize - key as isize;
+                        let of_pairs =
+                            |part: fn(isize) -> Part| if scheme.is_causal { part(ahead) } else { Part::Whole };
                         Product {
                             left: Rows {
-                                elements: &upstream[upstream_start + query * upstream_stride..],
-                                stride: upstream_stride,
+                                elements: &inputs.query[query_start + query * query_stride..],
+                                stride: query_stride,
                                 count: rows,
-                                depth: width,
+                                depth,
                             },
-                            packed: &own.values_across,
+                            packed: &own.keys_across,
                             rows,
-                            depth: width,
+                            depth,
                             columns: count,
-                            target: &mut own.differences,
+                            target: &mut own.tile,
                             stride: LINE,
                             add: false,
                             part: of_pairs(Part::Columns),
                         }
                         .run(simd);
-                    }
-                    let place = Place {
-                        mask: inputs.mask,
-                        is_causal: scheme.is_causal,
-                        scale: inputs.scale,
-                        head,
-                        position: query,
-                        positions: rows,
-                        key,
-                        keys: count,
-                    };
-                    place.gradients::<FUSED>(
-                        own.tile.as_chunks_mut().0,
-                        of_scores.then_some(own.differences.as_chunks_mut().0),
-                        &statistics[row..row + rows],
-                        &weighted[row..row + rows],
-                    );
-                    if !value_gradient.is_empty() {
-                        let packed = &mut own.upstream;
-                        pack::<T, S>(simd, upstream, upstream_start, layout, (0..width, of_rows.clone()), packed);
-                        Product {
-                            left: Columns(&own.tile.as_chunks().0[..rows]),
-                            packed: &own.upstream,
-                            rows: count,
-                            depth: rows,
-                            columns: width,
-                            target: &mut value_gradient[first * width..][..count * width],
-                            stride: width,
-                            add: !is_first,
-                            part: of_pairs(Part::DepthFrom),
+                        if of_scores {
+                            Product {
+                                left: Rows {
+                                    elements: &upstream[upstream_start + query * upstream_stride..],
+                                    stride: upstream_stride,
+                                    count: rows,
+                                    depth: width,
+                                },
+                                packed: &own.values_across,
+                                rows,
+                                depth: width,
+                                columns: count,
+                                target: &mut own.differences,
+                                stride: LINE,
+                                add: false,
+                                part: of_pairs(Part::Columns),
+                            }
+                            .run(simd);
                         }
-                        .run(simd);
-                    }
-                    if !key_gradient.is_empty() {
-                        let packed = &mut own.queries;
-                        pack::<T, S>(simd, inputs.query, query_start, &scheme.query, (0..depth, of_rows), packed);
-                        Product {
-                            left: Columns(&own.differences.as_chunks().0[..rows]),
-                            packed: &own.queries,
-                            rows: count,
-                            depth: rows,
-                            columns: depth,
-                            target: &mut key_gradient[first * depth..][..count * depth],
-                            stride: depth,
-                            add: !is_first,
-                            part: of_pairs(Part::DepthFrom),
+                        let place = Place {
+                            mask: inputs.mask,
+                            is_causal: scheme.is_causal,
+                            scale: inputs.scale,
+                            head,
+                            position: query,
+                            positions: rows,
+                            key,
+                            keys: count,
+                        };
+                        place.gradients::<FUSED>(
+                            own.tile.as_chunks_mut().0,
+                            of_scores.then_some(own.differences.as_chunks_mut().0),
+                            &statistics[row..row + rows],
+                            &weighted[row..row + rows],
+                        );
+                        if !value_gradient.is_empty() {
+                            let target = if is_in_results {
+                                &mut own.of_values[..]
+                            } else {
+                                &mut value_gradient[first * width..]
+                            };
+                            let packed = &mut own.upstream;
+                            pack::<T, S>(simd, upstream, upstream_start, layout, (0..width, of_rows.clone()), packed);
+                            Product {
+                                left: Columns(&own.tile.as_chunks().0[..rows]),
+                                packed: &own.upstream,
+                                rows: count,
+                                depth: rows,
+                                columns: width,
+                                target: &mut target[..count * width],
+                                stride: width,
+                                add: !is_first,
+                                part: of_pairs(Part::DepthFrom),
+                            }
+                            .run(simd);
                         }
-                        .run(simd);
-                    }
-                    if !query_gradient.is_empty() {
-                        let place = (head - heads.start) * queries.len() + query - queries.start;
-                        Product {
-                            left: Rows { elements: &own.differences, stride: LINE, count: rows, depth: count },
-                            packed: &own.keys,
-                            rows,
-                            depth: count,
-                            columns: depth,
-                            target: &mut query_gradient[place * depth..][..rows * depth],
-                            stride: depth,
-                            add: key > 0,
-                            part: of_pairs(Part::DepthUpTo),
+                        if !key_gradient.is_empty() {
+                            let target =
+                                if is_in_results { &mut own.of_keys[..] } else { &mut key_gradient[first * depth..] };
+                            let packed = &mut own.queries;
+                            pack::<T, S>(simd, inputs.query, query_start, &scheme.query, (0..depth, of_rows), packed);
+                            Product {
+                                left: Columns(&own.differences.as_chunks().0[..rows]),
+                                packed: &own.queries,
+                                rows: count,
+                                depth: rows,
+                                columns: depth,
+                                target: &mut target[..count * depth],
+                                stride: depth,
+                                add: !is_first,
+                                part: of_pairs(Part::DepthFrom),
+                            }
+                            .run(simd);
                         }
-                        .run(simd);
+                        if !query_gradient.is_empty() {
+                            let place = (head - heads.start) * queries.len() + query - queries.start;
+                            let result = &mut query_gradient[place * depth..][..rows * depth];
+                            let target = if key < RUN {
+                                result
+                            } else {
+                                let place = (head - heads.start) * of_run.len() + query - of_run.start;
+                                let of_block = &mut own.of_queries[place * depth..][..rows * depth];
+                                if key.is_multiple_of(RUN) && key > RUN {
+                                    add_run(result, of_block);
+                                }
+                                of_block
+                            };
+                            Product {
+                                left: Rows { elements: &own.differences, stride: LINE, count: rows, depth: count },
+                                packed: &own.keys,
+                                rows,
+                                depth: count,
+                                columns: depth,
+                                target,
+                                stride: depth,
+                                add: !key.is_multiple_of(RUN),
+                                part: of_pairs(Part::DepthUpTo),
+                            }
+                            .run(simd);
+                        }
+                        is_first = false;
                     }
-                    is_first = false;
+                }
+                if is_in_results {
+                    for (result, of_run, extent) in
+                        [(&mut *key_gradient, &own.of_keys, depth), (&mut *value_gradient, &own.of_values, width)]
+                    {
+                        if !result.is_empty() {
+                            add_run(&mut result[first * extent..][..count * extent], of_run);
+                        }
+                    }
                 }
             }
-            if is_first {
-                // Keys that no query attends.
-                for (result, extent) in [(&mut *key_gradient, depth), (&mut *value_gradient, width)] {
-                    if !result.is_empty() {
-                        result[first * extent..][..count * extent].fill(T::default());
+            if query_gradient.is_empty() {
+                continue;
+            }
+            for head in 0..heads.len() {
+                for query in of_run.clone().step_by(BLOCK) {
+                    let end = of_run.end.min(query + BLOCK);
+                    let seen = if scheme.is_causal { keys.end.min(end) } else { keys.end };
+                    if seen > RUN {
+                        let place = head * queries.len() + query - queries.start;
+                        let result = &mut query_gradient[place * depth..][..(end - query) * depth];
+                        let place = head * of_run.len() + query - of_run.start;
+                        add_run(result, &own.of_queries[place * depth..]);
                     }
                 }
+            }
+        }
+        // Keys that no query attends.
+        let attended = match (queries.is_empty(), scheme.is_causal) {
+            (true, _) => keys.start,
+            (false, true) => queries.end.clamp(keys.start, keys.end),
+            (false, false) => keys.end,
+        };
+        for (result, extent) in [(key_gradient, depth), (value_gradient, width)] {
+            if !result.is_empty() {
+                result[(attended - keys.start) * extent..].fill(T::default());
             }
         }
     }

@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 
 use super::product::{BLOCK, LINE, Part, Product, Rows};
 use super::scores::{Attended, Place};
-use super::{CHUNK, Inputs, Own, pack, row_stride, split_result};
+use super::{CHUNK, Inputs, Own, RUN, add_run, pack, row_stride, split_result};
 
 /// What rows of queries give; what is not asked for is empty.
 pub(super) struct Results<'a, T> {
@@ -81,15 +81,17 @@ impl<T: Attended> Chunk<'_, '_, T> {
         let (key_start, value_start) = (scheme.key.start(group), scheme.value.start(group));
         let queries = &inputs.query[scheme.query.start(head)..];
         let stride = row_stride(&scheme.query);
-        let Own { key_transposed, keys_across, values, tile, largest, sums, .. } = own;
-        let (largest, sums) = (&mut largest[..count], &mut sums[..count]);
+        let Own { key_transposed, keys_across, values, tile, largest, sums, sums_before, of_queries, .. } = own;
+        let (largest, sums, sums_before) = (&mut largest[..count], &mut sums[..count], &mut sums_before[..count]);
         largest.fill(T::NEGATIVE_INFINITY);
         sums.fill(T::default());
+        sums_before.fill(T::default());
         for key in (0..scheme.keys()).step_by(BLOCK) {
             if scheme.is_causal && key >= first + count {
                 break;
             }
             let keys = BLOCK.min(scheme.keys() - key);
+            let begins_run = key.is_multiple_of(RUN);
             pack::<T, S>(simd, inputs.key, key_start, key_transposed, (key..key + keys, 0..depth), keys_across);
             if !output.is_empty() {
                 pack::<T, S>(simd, inputs.value, value_start, &scheme.value, (0..width, key..key + keys), values);
@@ -126,17 +128,32 @@ impl<T: Attended> Chunk<'_, '_, T> {
                 };
                 let mut factors = [T::ONE; BLOCK];
                 let (largest, sums) = (&mut largest[row..row + rows], &mut sums[row..row + rows]);
+                let sums_before = &mut sums_before[row..row + rows];
+                if begins_run && key > 0 {
+                    add_run(sums_before, sums);
+                    sums.fill(T::default());
+                }
                 place.exponentials::<FUSED>(tile.as_chunks_mut().0, largest, sums, &mut factors);
+                if key >= RUN {
+                    sums_before.iter_mut().zip(&factors).for_each(|(sum, &factor)| *sum = *sum * factor);
+                }
                 if output.is_empty() {
                     continue;
                 }
-                let output = &mut output[row * width..][..rows * width];
-                if key > 0 {
-                    for (line, &factor) in output.chunks_exact_mut(width).zip(&factors) {
-                        if factor != T::ONE {
-                            line.iter_mut().for_each(|element| *element = *element * factor);
-                        }
+                let of_rows = row * width..(row + rows) * width;
+                let output = &mut output[of_rows.clone()];
+                let target = if key < RUN {
+                    output
+                } else {
+                    let of_run = &mut of_queries[of_rows];
+                    if begins_run && key > RUN {
+                        add_run(output, of_run);
                     }
+                    scale_rows(output, width, &factors);
+                    of_run
+                };
+                if !begins_run {
+                    scale_rows(target, width, &factors);
                 }
                 Product {
                     left: Rows { elements: tile, stride: LINE, count: rows, depth: keys },
@@ -144,15 +161,24 @@ impl<T: Attended> Chunk<'_, '_, T> {
                     rows,
                     depth: keys,
                     columns: width,
-                    target: output,
+                    target,
                     stride: width,
-                    add: key > 0,
+                    add: !begins_run,
                     part: of_pairs(Part::DepthUpTo),
                 }
                 .run(simd);
             }
         }
+        add_run(sums, sums_before);
         if !output.is_empty() {
+            for row in (0..count).step_by(BLOCK) {
+                let rows = row..count.min(row + BLOCK);
+                let seen = if scheme.is_causal { scheme.keys().min(first + rows.end) } else { scheme.keys() };
+                if seen > RUN {
+                    let of_rows = rows.start * width..rows.end * width;
+                    add_run(&mut output[of_rows.clone()], &of_queries[of_rows]);
+                }
+            }
             for (line, &sum) in output.chunks_exact_mut(width).zip(&*sums) {
                 // A row that attends nothing is 0 already.
                 let factor = if sum == T::default() { T::ONE } else { T::ONE / sum };
@@ -161,6 +187,16 @@ impl<T: Attended> Chunk<'_, '_, T> {
         }
         for ((row, &largest), &sum) in statistics.iter_mut().zip(&*largest).zip(&*sums) {
             *row = if sum == T::default() { [T::default(); 2] } else { [largest, sum.ln()] };
+        }
+    }
+}
+
+/// Multiplies what was summed for rows by what it is worth now.
+#[inline(always)]
+fn scale_rows<T: Attended>(elements: &mut [T], width: usize, factors: &[T; BLOCK]) {
+    for (line, &factor) in elements.chunks_exact_mut(width).zip(factors) {
+        if factor != T::ONE {
+            line.iter_mut().for_each(|element| *element = *element * factor);
         }
     }
 }

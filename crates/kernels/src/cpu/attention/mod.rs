@@ -8,6 +8,9 @@
 //! blocks of [`BLOCK`] keys in order; a row of the keys' and of the values' gradient over blocks of as many queries, head after head. Within a
 //! block the sums are those of matrix products. So it may be decided by the number of threads whether the backward pass goes
 //! once over groups of heads, or once over blocks of keys and once more over queries.
+//!
+//! The blocks of a long row are added up in runs of [`RUN`] keys or queries, and then the runs: a sum that grew block by block over hundreds of
+//! thousands of them would lose more digits than a sum or a product of matrices does. What is no longer than a run is added up as if there were none.
 
 mod backward;
 mod forward;
@@ -36,6 +39,15 @@ use crate::kernel::Matrices;
 
 /// Queries whose running sums a task keeps while it goes over the keys.
 const CHUNK: usize = 512;
+
+/// Keys, or queries of all heads of a group, of which the blocks are added up by themselves before they are added to what came before. Their
+/// square, for which as many runs are added up as a run has blocks, is longer than any row for which attention is affordable.
+const RUN: usize = 64 * BLOCK;
+
+/// How many queries of each of `heads` heads make a run.
+fn queries_of_a_run(heads: usize) -> usize {
+    (RUN / heads / BLOCK).max(1) * BLOCK
+}
 
 /// A step of attention made ready; see [`crate::Attention`].
 #[derive(Clone, Debug)]
@@ -71,9 +83,15 @@ struct Own<T> {
     tile: AlignedVec<T>,
     /// Gradients of scores.
     differences: AlignedVec<T>,
-    /// For each query the largest score and the sum of exponentials so far.
+    /// For each query the largest score so far, and the sums of exponentials of this run and of those before.
     largest: AlignedVec<T>,
     sums: AlignedVec<T>,
+    sums_before: AlignedVec<T>,
+    /// What a later run adds to rows of the output, or of the queries' gradient.
+    of_queries: AlignedVec<T>,
+    /// What a later run of queries adds to a block of the keys' and of the values' gradient.
+    of_keys: AlignedVec<T>,
+    of_values: AlignedVec<T>,
 }
 
 impl<T: Attended> Own<T> {
@@ -84,6 +102,11 @@ impl<T: Attended> Own<T> {
         let (depth, width) = (scheme.depth(), scheme.width());
         let across = BLOCK.next_multiple_of(columns);
         let [depth_columns, width_columns] = [depth, width].map(|extent| extent.next_multiple_of(columns));
+        let heads = scheme.heads_of_a_group();
+        let run = queries_of_a_run(heads);
+        let has_runs_of_keys = scheme.keys() > RUN;
+        let has_runs_of_queries = is_backward && scheme.positions() > run;
+        let of_queries = if is_backward { heads * run.min(scheme.positions()) * depth } else { CHUNK * width };
         Own {
             key_transposed: scheme.key.clone().transposed(),
             value_transposed: scheme.value.clone().transposed(),
@@ -97,6 +120,10 @@ impl<T: Attended> Own<T> {
             differences: zeros(is_backward, BLOCK * LINE),
             largest: zeros(!is_backward, CHUNK),
             sums: zeros(!is_backward, CHUNK),
+            sums_before: zeros(!is_backward, CHUNK),
+            of_queries: zeros(has_runs_of_keys, of_queries),
+            of_keys: zeros(has_runs_of_queries, BLOCK * depth),
+            of_values: zeros(has_runs_of_queries, BLOCK * width),
         }
     }
 }
@@ -292,6 +319,12 @@ fn pack<T: Real, S: Simd>(
         let columns = first..columns.end.min(first + width);
         pack_wide_panel::<T, S>(simd, (elements, start, matrices), columns, depth.clone(), panel);
     }
+}
+
+/// Adds what a run came to.
+#[inline(always)]
+fn add_run<T: Attended>(result: &mut [T], run: &[T]) {
+    result.iter_mut().zip(run).for_each(|(element, &of_run)| *element = *element + of_run);
 }
 
 /// The elements of a part of a result, if it is computed.

@@ -7,6 +7,7 @@ use arenagrad_graph::{Elements, StorageType};
 use super::product::{BLOCK, Tile};
 use crate::attention::{Attention, AttentionMask};
 use crate::cpu::buffer::{Operands, typed};
+use crate::cpu::double;
 use crate::cpu::functions;
 use crate::cpu::real::Real;
 use crate::kernel::Matrices;
@@ -42,7 +43,9 @@ impl Attended for f64 {
 
     #[inline(always)]
     fn exp<const FUSED: bool>(self) -> f64 {
-        f64::exp(self)
+        const LEAST: f64 = -708.0;
+        let value = double::exp::<FUSED>(self);
+        if self < LEAST { 0.0 } else { value }
     }
 
     fn ln(self) -> f64 {
@@ -131,14 +134,20 @@ impl<T: Attended> Place<'_, T> {
         if let Some(mask) = self.mask {
             mask.add(self.head, self.position + row, self.key, &mut scores[..self.keys]);
         }
-        let mut seen = self.keys;
-        if self.is_causal {
-            seen = seen.min((self.position + row + 1).saturating_sub(self.key));
-        }
+        let seen = self.seen(row);
         for score in &mut scores[seen..] {
             *score = T::NEGATIVE_INFINITY;
         }
         seen
+    }
+
+    /// How many keys of the tile come before what a row does not attend: all, or those up to the position of a causal row.
+    #[inline(always)]
+    fn seen(&self, row: usize) -> usize {
+        if !self.is_causal {
+            return self.keys;
+        }
+        self.keys.min((self.position + row + 1).saturating_sub(self.key))
     }
 
     /// Makes exponentials of the products of a tile, less the largest score of the row so far, and brings the row's sum up to date. `factors` are
@@ -151,25 +160,32 @@ impl<T: Attended> Place<'_, T> {
         sums: &mut [T],
         factors: &mut [T; BLOCK],
     ) {
-        let rows = tile.iter_mut().zip(largest.iter_mut().zip(sums)).zip(factors.iter_mut());
-        for (row, ((line, (largest, sum)), factor)) in rows.enumerate().take(self.positions) {
+        // In three passes, the rows of each of which do not wait for one another.
+        let mut shifts = [T::default(); BLOCK];
+        let rows = tile.iter_mut().zip(shifts.iter_mut().zip(&*largest));
+        for (row, (line, (shift, &largest))) in rows.enumerate().take(self.positions) {
             let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
             let seen = self.finish(row, scores);
-            let (scores, unseen) = scores.as_chunks_mut::<LANES>().0.split_at_mut(seen.div_ceil(LANES));
             let mut lanes = [T::NEGATIVE_INFINITY; LANES];
-            for chunk in &*scores {
+            for chunk in &scores.as_chunks::<LANES>().0[..seen.div_ceil(LANES)] {
                 for (lane, &score) in lanes.iter_mut().zip(chunk) {
-                    *lane = if score > *lane { score } else { *lane };
+                    *lane = larger(*lane, score);
                 }
             }
-            let mut now = *largest;
-            for lane in lanes {
-                now = if lane > now { lane } else { now };
-            }
+            *shift = larger(largest, fold(lanes, larger));
+        }
+        for ((largest, shift), factor) in largest.iter_mut().zip(&mut shifts).zip(&mut *factors) {
+            let now = *shift;
             // Where nothing is attended yet, -inf less -inf would be NaN.
-            let shift = if now == T::NEGATIVE_INFINITY { T::default() } else { now };
-            *factor = (*largest - shift).exp::<FUSED>();
+            *shift = if now == T::NEGATIVE_INFINITY { T::default() } else { now };
+            *factor = (*largest - *shift).exp::<FUSED>();
             *largest = now;
+        }
+        let rows = tile.iter_mut().zip(sums).zip(shifts.iter().zip(&*factors));
+        for (row, ((line, sum), (&shift, &factor))) in rows.enumerate().take(self.positions) {
+            let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
+            let seen = self.seen(row).div_ceil(LANES);
+            let (scores, unseen) = scores.as_chunks_mut::<LANES>().0.split_at_mut(seen);
             let mut lanes = [T::default(); LANES];
             for chunk in scores {
                 for (lane, score) in lanes.iter_mut().zip(chunk) {
@@ -178,7 +194,7 @@ impl<T: Attended> Place<'_, T> {
                 }
             }
             unseen.as_flattened_mut().fill(T::default());
-            *sum = *sum * *factor + total(lanes);
+            *sum = *sum * factor + fold(lanes, |a, b| a + b);
         }
     }
 
@@ -217,13 +233,19 @@ impl<T: Attended> Place<'_, T> {
 /// Elements that are folded together.
 const LANES: usize = 16;
 
-/// The sum of lanes, by halves.
+/// The larger of two; the first if either is NaN.
 #[inline(always)]
-fn total<T: Attended>(mut lanes: [T; LANES]) -> T {
+fn larger<T: Attended>(a: T, b: T) -> T {
+    if b > a { b } else { a }
+}
+
+/// What `combine` makes of lanes, by halves.
+#[inline(always)]
+fn fold<T: Attended>(mut lanes: [T; LANES], combine: impl Fn(T, T) -> T) -> T {
     let mut half = LANES / 2;
     while half > 0 {
         for lane in 0..half {
-            lanes[lane] = lanes[lane] + lanes[lane + half];
+            lanes[lane] = combine(lanes[lane], lanes[lane + half]);
         }
         half /= 2;
     }
