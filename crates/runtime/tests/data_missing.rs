@@ -48,7 +48,14 @@ fn what_cannot_be_filled_is_told() {
         assert!(matches!(&error, Error::Data(DataError::Fit { column, .. }) if column == "x"), "{error}");
     }
     assert!(Imputation::fit(&data, "x", Per::Channel, Fill::Constant(0.0)).is_ok());
-    assert!(Imputation::fit(&data, "x", Per::Channel, Fill::Constant(NAN)).is_err());
+    for constant in [NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let error = Imputation::fit(&data, "x", Per::Channel, Fill::Constant(constant)).unwrap_err();
+        assert!(error.to_string().contains("is not finite"), "{error}");
+    }
+    let infinite = set(Tensor::from([[1.0, 3.0], [2.0, f64::INFINITY]]));
+    let error = Imputation::fit(&infinite, "x", Per::Channel, Fill::Mean).unwrap_err();
+    assert!(error.to_string().contains("element 1 would be filled with, inf,"), "{error}");
+    assert!(Imputation::fit(&infinite, "x", Per::Channel, Fill::MostFrequent).is_ok());
     assert!(matches!(
         Imputation::fit(&data, "y", Per::Channel, Fill::Mean),
         Err(Error::Data(DataError::UnknownColumn { .. }))

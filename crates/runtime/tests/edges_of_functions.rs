@@ -1,5 +1,6 @@
 //! Functions at infinite, vast and tiny elements and next to their corners: values, and derivatives that both modes agree on.
 
+use arenagrad::graph::Gelu;
 use arenagrad::train::schedules::{Constant, Cosine, Exponential, Linear, OneCycle, Step};
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, Optimizer, Reduction, Session, Sgd};
 
@@ -399,6 +400,46 @@ fn second_derivatives_keep_their_digits_far_out() {
         let near = [1e-3, -1e-6];
         let squares: Vec<f64> = near.iter().map(|x: &f64| x.tanh().powi(2)).collect();
         close(&found(&device, dtype, &near, |x| x.tanhshrink()).reverse, &squares, dtype, "tanhshrink");
+    }
+}
+
+/// Activations are straight lines far out, also where the powers that they are made of overflow.
+#[test]
+fn activations_of_vast_arguments_have_the_slopes_of_their_lines() {
+    type Build = for<'g> fn(Expr<'g>) -> Expr<'g>;
+    // The slopes far below 0 and far above.
+    let cases: [(&str, Build, f64, f64); 17] = [
+        ("gelu", |x| x.gelu(Gelu::Erf), 0.0, 1.0),
+        ("silu", |x| x.silu(), 0.0, 1.0),
+        ("mish", |x| x.mish(), 0.0, 1.0),
+        ("softplus", |x| x.softplus(1.0, 20.0), 0.0, 1.0),
+        ("softplus of -2", |x| x.softplus(-2.0, 1e3), 1.0, 0.0),
+        ("log_sigmoid", |x| x.log_sigmoid(), 1.0, 0.0),
+        ("elu", |x| x.elu(1.5), 0.0, 1.0),
+        ("selu", |x| x.selu(), 0.0, 1.050_700_987_355_480_5),
+        ("celu", |x| x.celu(0.5), 0.0, 1.0),
+        ("hardswish", |x| x.hardswish(), 0.0, 1.0),
+        ("hardsigmoid", |x| x.hardsigmoid(), 0.0, 0.0),
+        ("hardtanh", |x| x.hardtanh(-1.0, 1.0), 0.0, 0.0),
+        ("relu6", |x| x.relu6(), 0.0, 0.0),
+        ("tanh", |x| x.tanh(), 0.0, 0.0),
+        ("sigmoid", |x| x.sigmoid(), 0.0, 0.0),
+        ("tanhshrink", |x| x.tanhshrink(), 1.0, 1.0),
+        ("glu", |x| x.graph().stack(&[x, x], 0).glu(0).squeeze(0), 0.0, 1.0),
+    ];
+    for (device, dtype) in everywhere() {
+        let vast: &[f64] = if dtype == DType::F64 { &[1e3, 1e100, 1e200, 1e308] } else { &[1e3, 1e10, 1e30, 3.4e38] };
+        let x: Vec<f64> = vast.iter().flat_map(|x| [-x, *x]).collect();
+        for (name, function, below, above) in &cases {
+            let slopes: Vec<f64> = x.iter().map(|x| if *x < 0.0 { *below } else { *above }).collect();
+            let first = found(&device, dtype, &x, function);
+            close(&first.reverse, &slopes, dtype, &format!("{name}, {device}, {dtype}"));
+            close(&first.forward, &slopes, dtype, &format!("{name}, {device}, {dtype}, forward"));
+            // A second derivative multiplies the largest numbers by slopes, which overflows.
+            for (modes, second) in second_derivatives(&device, dtype, &x[..6], function) {
+                close(&second, &[0.0; 6], dtype, &format!("{name}, {device}, {dtype}, {modes}"));
+            }
+        }
     }
 }
 

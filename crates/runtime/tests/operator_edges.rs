@@ -1,8 +1,8 @@
 //! Operators at the edges of what they accept: values that PyTorch gives there, and errors where there is no value.
 
 use arenagrad::{
-    Attention, Ctc, DType, Device, Expr, Graph, GraphError, Interpolation, InterpolationMode, PadMode, Pooling,
-    Reduction,
+    Attention, CrossEntropy, Ctc, DType, Device, Expr, Graph, GraphError, Interpolation, InterpolationMode, PadMode,
+    Pooling, Reduction,
 };
 
 use crate::suite::devices::devices;
@@ -172,6 +172,47 @@ fn a_variance_far_below_0_counts_as_the_least() {
                 (loss - expected).abs() < 1.0 && (gradient / -5e11 - 1.0).abs() < 1e-3,
                 "{device}: {found:?} {gradient}"
             );
+        }
+    }
+}
+
+#[test]
+fn the_weight_of_an_ignored_class_may_be_anything() {
+    for device in devices() {
+        for weight in [f32::NAN, f32::INFINITY, 7.0] {
+            for is_log in [false, true] {
+                let g = Graph::new();
+                let (x, labels) = (g.input("x", [2, 3]), g.literal([2], [1, 0]));
+                let weight = g.literal([3], [0.5, weight, 1.5]);
+                let options = CrossEntropy {
+                    weight: Some(weight),
+                    ignore_index: Some(1),
+                    reduction: Reduction::Sum,
+                    ..CrossEntropy::default()
+                };
+                let loss =
+                    if is_log { x.nll_loss_with(labels, options) } else { x.cross_entropy_with(labels, options) };
+                let [gradient] = loss.grad([x]).expect("a gradient");
+                let given = Given::from([("x".to_owned(), vec![0.0; 6])]);
+                let found = numbers(&g, &[loss, gradient], &given, &device);
+                let third = 0.5 / 3.0;
+                let expected = if is_log { [-0.5, 0.0, 0.0] } else { [-2.0 * third, third, third] };
+                assert_eq!(found[1][..3], [0.0; 3], "{device}");
+                assert!(found[1][3..].iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{device}: {found:?}");
+                assert!(found[0][0].is_finite(), "{device}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_infinite_weight_of_an_interpolation_has_infinite_slopes() {
+    for device in devices() {
+        for weight in [INF, -INF] {
+            let (value, by_start) = with_gradient(&device, &[2], &[1.0, 4.0], |x| x.lerp(2.0, weight));
+            assert_eq!((value, by_start), (vec![weight, -weight], vec![-weight; 2]), "{device}");
+            let (_, by_end) = with_gradient(&device, &[2], &[1.0, 4.0], |x| x.full_like(2.0).lerp(x, weight));
+            assert_eq!(by_end, [weight; 2], "{device}");
         }
     }
 }

@@ -230,10 +230,12 @@ impl<'g> Expr<'g> {
             Some(weight) => Some(weight.along_axes(op, &shape, [axis].into_iter().collect()).spoilt_by(factor)),
             None => None,
         };
-        let label_weight = match class_weight {
-            Some(weight) => Some(chosen.where_(weight, 0.0).sum_keepdims([axis])),
-            None => None,
-        };
+        let kept = options.ignore_index.map(|ignored| labels.not_equal(ignored));
+        // Of an ignored label nothing is weighed, whatever its weight: the 0 that comes back to it times a NaN would be NaN.
+        let label_weight = class_weight.map(|weight| {
+            let weight = chosen.where_(weight, 0.0).sum_keepdims([axis]);
+            kept.map_or(weight, |kept| kept.where_(weight, 0.0))
+        });
         if let Some(weight) = label_weight {
             loss = loss.weighted_by(weight);
         }
@@ -246,11 +248,10 @@ impl<'g> Expr<'g> {
             loss = loss * (1.0 - share) + everywhere * (share / classes as f64);
         }
         let mut counted = label_weight;
-        if let Some(ignored) = options.ignore_index {
-            let kept = labels.not_equal(ignored);
+        if let Some(kept) = kept {
             loss = kept.where_(loss, 0.0);
             let one = loss.constant_beside(1.0, origin);
-            counted = Some(kept.where_(counted.unwrap_or(one), 0.0));
+            counted = counted.or_else(|| Some(kept.where_(one, 0.0)));
         }
         match range {
             Range::Checked | Range::Unknown => {}

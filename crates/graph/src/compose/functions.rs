@@ -41,8 +41,11 @@ impl<'g> Expr<'g> {
         }
         let (end, weight) = (end.beside(self, method.origin()), weight.beside(self, method.origin()));
         let distance = end - self;
-        // From the nearer end, whose rounding is the smaller one.
-        weight.abs().less(0.5).where_(self + weight * distance, end - distance * (1.0 - weight))
+        // From the nearer end, whose rounding is the smaller one. A weight that is not near counts as 0 there, for an infinite one times the
+        // gradient of 0 that comes back would be NaN.
+        let is_near = weight.abs().less(0.5);
+        let near = is_near.where_(weight, 0.0);
+        is_near.where_(self + near * distance, end - distance * (1.0 - weight))
     }
 
     /// `sin(pi x) / (pi x)`, and 1 at 0, where all derivatives are right too: up to 1/2 it is its power series.

@@ -50,11 +50,11 @@ pub struct Imputation {
 impl Imputation {
     /// A number for each column of a table, for each channel, or whatever [`Per`] says, of the samples in which it is there.
     ///
-    /// Errors: [`DataError::UnknownColumn`]; [`DataError::Fit`] where no number is there to fit to, or for a constant that is NaN.
+    /// Errors: [`DataError::UnknownColumn`]; [`DataError::Fit`] where no number is there to fit to, or what would be filled in is
+    /// not finite.
     pub fn fit(train: &Dataset, column: &str, per: Per, fill: Fill) -> Result<Self, Error> {
         let fit = Fit::new("numbers for missing ones", train, column, per)?;
         let numbers = match fill {
-            Fill::Constant(constant) if constant.is_nan() => return Err(fit.error("the constant is NaN".to_owned())),
             Fill::Constant(constant) => vec![constant; fit.groups],
             Fill::Mean => {
                 let mut sums = vec![(0.0, 0_u64); fit.groups];
@@ -70,6 +70,9 @@ impl Imputation {
                 })?
             }
         };
+        if let Some((group, number)) = numbers.iter().enumerate().find(|(_, number)| !number.is_finite()) {
+            return Err(fit.error(format!("what element {group} would be filled with, {number}, is not finite")));
+        }
         Ok(Imputation { column: column.to_owned(), fill: Tensor::new(&fit.numbers, numbers)? })
     }
 
