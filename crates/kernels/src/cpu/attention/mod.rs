@@ -40,8 +40,8 @@ use crate::kernel::Matrices;
 /// Queries whose running sums a task keeps while it goes over the keys.
 const CHUNK: usize = 512;
 
-/// Keys, or queries of all heads of a group, of which the blocks are added up by themselves before they are added to what came before. Their
-/// square, for which as many runs are added up as a run has blocks, is longer than any row for which attention is affordable.
+/// Keys, or queries of all heads of a group, of which the blocks are added up by themselves before they are added to what came before. A row of
+/// 262,144 keys has as many runs as a run has blocks.
 const RUN: usize = 64 * BLOCK;
 
 /// How many queries of each of `heads` heads make a run.
