@@ -1,20 +1,20 @@
-// What a run makes of the result before it: mantissa * 2^exponent * before + value.
+// What a run makes of the result before it: mantissa * 2^exponent * before + sum.
 struct Total {
-    mantissa: f32,
+    mantissa: Pair,
+    sum: Pair,
     exponent: i32,
-    value: f32,
 }
 
 fn start(position: u32, index: u32) -> Total {
-    let factor = scaled(factors[position]);
-    return Total(factor.mantissa, factor.exponent, operand[position]);
+    let factor = scaled(Pair(factors[position], 0.0));
+    return Total(factor.mantissa, Pair(operand[position], 0.0), factor.exponent);
 }
 
 fn append(first: Total, second: Total) -> Total {
     let factor = Scaled(second.mantissa, second.exponent);
     let both = scaled_product(Scaled(first.mantissa, first.exponent), factor);
-    let before = value_of(scaled_product(factor, scaled(first.value)));
-    return Total(both.mantissa, both.exponent, before + second.value);
+    let before = unscaled(scaled_product(factor, scaled(first.sum)));
+    return Total(both.mantissa, pair_sum(before, second.sum), both.exponent);
 }
 
 fn begin(total: Total) -> Total {
@@ -22,9 +22,10 @@ fn begin(total: Total) -> Total {
 }
 
 fn step(total: Total, position: u32, index: u32) -> Total {
-    return Total(total.mantissa, total.exponent, factors[position] * total.value + operand[position]);
+    let product = pair_product(Pair(factors[position], 0.0), total.sum);
+    return Total(total.mantissa, pair_sum(product, Pair(operand[position], 0.0)), total.exponent);
 }
 
 fn result_of(total: Total) -> f32 {
-    return total.value;
+    return total.sum.value;
 }

@@ -69,9 +69,20 @@ impl Cumulative<'_> {
     /// The words of a total.
     fn words(&self) -> usize {
         match (self.function, self.dtype) {
-            (Cumulation::Recurrence, _) => 3,
+            (Cumulation::Recurrence, _) => 5,
             (Cumulation::Function(CumulativeFunction::Sum | CumulativeFunction::Product), DType::I32) => 1,
+            (Cumulation::Function(CumulativeFunction::Product), _) => 3,
             (Cumulation::Function(_), DType::F32 | DType::F64 | DType::I32 | DType::Bool) => 2,
+        }
+    }
+
+    /// Roughly how many simple operations an entry costs: floats are added and multiplied as pairs.
+    fn operations(&self) -> usize {
+        match (self.function, self.dtype) {
+            (Cumulation::Recurrence, _) => 96,
+            (Cumulation::Function(CumulativeFunction::Product), DType::F32 | DType::F64) => 64,
+            (Cumulation::Function(CumulativeFunction::Sum), DType::F32 | DType::F64) => 16,
+            (Cumulation::Function(_), DType::F32 | DType::F64 | DType::I32 | DType::Bool) => 8,
         }
     }
 
@@ -100,7 +111,7 @@ impl Cumulative<'_> {
         }
         module.bind(level.totals, true, "totals", "Total");
         let iterations = level.chunk_length;
-        let grid = Grid { count: invocations, each, operations: 8 * iterations, iterations };
+        let grid = Grid { count: invocations, each, operations: self.operations() * iterations, iterations };
         let skeleton = include_str!("../../shaders/cumulative_totals.wgsl");
         module.dispatch(skeleton, "cumulative_totals", grid, self.profile, lowered);
     }
@@ -119,7 +130,8 @@ impl Cumulative<'_> {
         self.declare_function(&mut module);
         self.declare_before(&mut module, above);
         module.bind(level.totals, true, "totals", "Total");
-        let grid = Grid { count: invocations, each, operations: 8 * chunk_length, iterations: chunk_length };
+        let operations = self.operations() * chunk_length;
+        let grid = Grid { count: invocations, each, operations, iterations: chunk_length };
         let skeleton = include_str!("../../shaders/cumulative_before.wgsl");
         module.dispatch(skeleton, "cumulative_before", grid, self.profile, lowered);
     }
@@ -141,7 +153,8 @@ impl Cumulative<'_> {
             Cumulation::Function(_) | Cumulation::Recurrence => self.dtype,
         };
         module.bind(Resource::Output(0), true, "result", storage_type(dtype));
-        let grid = Grid { count: invocations, each, operations: 8 * chunk_length, iterations: chunk_length };
+        let operations = self.operations() * chunk_length;
+        let grid = Grid { count: invocations, each, operations, iterations: chunk_length };
         let skeleton = include_str!("../../shaders/cumulative.wgsl");
         module.dispatch(skeleton, "cumulative", grid, self.profile, lowered);
     }
@@ -189,6 +202,7 @@ impl Cumulative<'_> {
         match self.function {
             Cumulation::Recurrence => {
                 module.bind(Resource::Input(1), false, "factors", "f32");
+                module.declare(include_str!("../../shaders/cumulative/pair.wgsl"));
                 module.declare(include_str!("../../shaders/cumulative/scaled.wgsl"));
                 module.declare(include_str!("../../shaders/cumulative/linear_recurrence.wgsl"));
             }
@@ -196,12 +210,14 @@ impl Cumulative<'_> {
                 module.declare(include_str!("../../shaders/cumulative/cumsum_i32.wgsl"));
             }
             Cumulation::Function(CumulativeFunction::Sum) => {
+                module.declare(include_str!("../../shaders/cumulative/pair.wgsl"));
                 module.declare(include_str!("../../shaders/cumulative/cumsum_f32.wgsl"));
             }
             Cumulation::Function(CumulativeFunction::Product) if is_integer => {
                 module.declare(include_str!("../../shaders/cumulative/cumprod_i32.wgsl"));
             }
             Cumulation::Function(CumulativeFunction::Product) => {
+                module.declare(include_str!("../../shaders/cumulative/pair.wgsl"));
                 module.declare(include_str!("../../shaders/cumulative/scaled.wgsl"));
                 module.declare(include_str!("../../shaders/cumulative/cumprod_f32.wgsl"));
             }
