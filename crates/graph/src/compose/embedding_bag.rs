@@ -271,22 +271,43 @@ impl<'g> Bags<'g> {
             Some(is_counted) => is_counted.unsqueeze(-1).where_(self.rows, f64::NEG_INFINITY),
             None => self.rows,
         };
+        let operands: Vec<Expr<'g>> =
+            [rows].into_iter().chain(self.is_counted.map(|counted| counted.unsqueeze(-1))).collect();
         let (is_empty, value) = match &self.kind {
             Lengths::One { length: 0, .. } => return self.sum(rows),
-            Lengths::One { .. } => (self.is_counted.is_some(), graph.apply(&LargestOfAxis, &[rows])),
+            Lengths::One { .. } => (self.is_counted.is_some(), graph.apply(&LargestOfAxis, &operands)),
             Lengths::Several { bounds } => {
                 if bounds.iter().all(|(start, end)| start == end) {
                     return self.sum(rows);
                 }
                 let is_any_empty = bounds.iter().any(|(start, end)| start == end);
-                (self.is_counted.is_some() || is_any_empty, graph.apply(&LargestOfBags { bounds }, &[rows]))
+                (self.is_counted.is_some() || is_any_empty, graph.apply(&LargestOfBags { bounds }, &operands))
             }
         };
         if is_empty { self.counts().greater(0.0).where_(value, 0.0) } else { value }
     }
 }
 
-/// The largest of each bag `[bags, length, columns]`, of which the first takes the gradient.
+/// The numbers of rows along an axis of so many, and so much more of those that do not count: the operand after the rows, if there is one, says which.
+/// These are -inf, as rows that count may be.
+fn places<'g>(operands: &[Expr<'g>], axis: usize) -> Expr<'g> {
+    let (rows, graph) = (operands[0], operands[0].graph());
+    let Ok(shape) = rows.shape() else { return rows };
+    let own = graph.iota(&shape, axis);
+    match operands.get(1) {
+        Some(is_counted) => is_counted.where_(own, own + shape[axis] as f64),
+        None => own,
+    }
+}
+
+/// The gradients of a function's operands, of which only the rows have one.
+fn of_rows<'g>(context: &Context<'g>, gradient: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+    let mut gradients = vec![Some(gradient)];
+    gradients.resize(context.operands().len(), None);
+    gradients
+}
+
+/// The largest of each bag `[bags, length, columns]`, of which the first that counts takes the gradient.
 struct LargestOfAxis;
 
 impl Function for LargestOfAxis {
@@ -296,22 +317,21 @@ impl Function for LargestOfAxis {
 
     fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
         let rows = operands[0];
-        let Ok(shape) = rows.shape() else { return rows };
         let origin = rows.graph().origin_or(Origin::here());
         let axes: AxisSet = [1].into_iter().collect();
         let largest = rows.reduce_node(ReduceFunction::Max, axes, origin);
-        let own = rows.graph().iota(shape, 1);
+        let own = places(operands, 1);
         context.save_for_backward(&[first_place(rows, largest, own, axes), own]);
         largest.squeeze(1)
     }
 
     fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
         let (place, own) = (context.saved()[0], context.saved()[1]);
-        vec![Some(own.equal(place).where_(upstream.unsqueeze(1), 0.0))]
+        of_rows(context, own.equal(place).where_(upstream.unsqueeze(1), 0.0))
     }
 }
 
-/// The largest of each bag of `[indices, columns]`, of which the first takes the gradient; anything of a bag without rows.
+/// The largest of each bag of `[indices, columns]`, of which the first that counts takes the gradient; anything of a bag without rows.
 struct LargestOfBags<'b> {
     bounds: &'b [(usize, usize)],
 }
@@ -330,14 +350,19 @@ impl Function for LargestOfBags<'_> {
             (start..end).for_each(|row| left[row] = end - row);
         }
         let longest = left.iter().copied().max().unwrap_or(1);
-        let (mut value, mut place) = (rows, graph.iota(&shape, 0));
+        let (mut value, mut place) = (rows, places(operands, 0));
         // Each row knows the largest of as many rows from its own on as the shift is, and asks the one that knows of the next ones.
         let mut shift = 1;
         while shift < longest {
             let later = |x: Expr<'g>| x.slice(0, shift, count).pad([(0, shift), (0, 0)], 0.0);
             let (candidate, its_place) = (later(value), later(place));
             let is_same_bag: Vec<i32> = left.iter().map(|&left| i32::from(left > shift)).collect();
-            let is_larger = candidate.greater(value) | candidate.not_equal(candidate);
+            let mut is_larger = candidate.greater(value) | candidate.not_equal(candidate);
+            if operands.len() > 1 {
+                // Beside one that does not count, one that does is the first of equal ones.
+                let counts = place.greater_equal(count as f64) & its_place.less(count as f64);
+                is_larger = is_larger | (counts & candidate.equal(value));
+            }
             let is_taken = graph.literal([count, 1], is_same_bag).not_equal(0) & is_larger;
             (value, place) = (is_taken.where_(candidate, value), is_taken.where_(its_place, place));
             shift *= 2;
@@ -352,6 +377,7 @@ impl Function for LargestOfBags<'_> {
     fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
         let (place, rows) = (context.saved()[0], context.saved()[1]);
         let (Ok(shape), Ok(dtype)) = (rows.shape(), rows.dtype()) else { return vec![Some(upstream)] };
-        vec![Some(context.graph().zeros(shape, dtype).scatter_add(0, place, upstream))]
+        // Where no row of a bag counts, the place is none.
+        of_rows(context, context.graph().zeros(shape, dtype).scatter_add(0, place, upstream))
     }
 }
