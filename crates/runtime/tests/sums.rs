@@ -288,6 +288,69 @@ fn attention_over_many_keys_and_queries() {
     }
 }
 
+/// Averages and sums of weights where each key has a larger score than those before it, by little or by much, and the last of them count most.
+#[test]
+fn attention_whose_scores_keep_rising() {
+    let n = 60_000;
+    for device in devices() {
+        for (dtype, error) in floats(&device) {
+            // Few bits, so that all scores are exact in f32.
+            for rise in [10.0 / 1_048_576.0, 1.0 / 4096.0, 5.0 / 256.0, 2.0f64] {
+                let g = Graph::new();
+                let one = g.input_of("one", [1, 1, 1], dtype);
+                let value = rounded(dtype, 0.1);
+                let scores = g.iota([1, n, 1], 1).cast(dtype) * rise;
+                let values = g.input_of("values", [1, n, 1], dtype);
+                let average = attend(one, scores, values);
+                let [by_value] = average.sum(..).grad([values]).unwrap();
+                // The largest of a geometric series, by its sum.
+                let weight = (-rise).exp_m1() / (-rise * n as f64).exp_m1();
+                let outputs = [(average, value), (by_value.sum(..), 1.0), (by_value.slice(1, n - 1, n), weight)];
+                let inputs =
+                    [("one", &constant(&[1, 1, 1], dtype, 1.0)), ("values", &constant(&[1, n, 1], dtype, value))];
+                check(&format!("scores that rise by {rise} in {dtype}"), &device, &g, &outputs, &inputs, error);
+            }
+        }
+    }
+}
+
+/// Recurrences and products along an axis: what each step rounds does not add up either. Those of f64 are computed in f64, a step at a time.
+#[test]
+fn recurrences_and_products_over_a_long_axis() {
+    for device in devices() {
+        for (dtype, error) in [(DType::F32, 2e-6), (DType::F64, 1e-9)] {
+            if !device.is_cpu() && dtype == DType::F64 {
+                continue;
+            }
+            for factor in [1.0, 1.000_003, 0.999_997, -1.000_003] {
+                let (factor, value) = (rounded(dtype, factor), rounded(dtype, 0.1));
+                let g = Graph::new();
+                let operand = g.input_of("operand", [LONG], dtype);
+                let factors = g.input_of("factors", [LONG], dtype);
+                // LONG is odd, so that the power has the sign of the factor.
+                let logarithm = LONG as f64 * (factor.abs() - 1.0).ln_1p();
+                let power = logarithm.exp().copysign(factor);
+                let sum = match factor {
+                    1.0 => LONG as f64,
+                    factor if factor > 0.0 => logarithm.exp_m1() / (factor - 1.0),
+                    factor => (power - 1.0) / (factor - 1.0),
+                };
+                let recurrence = operand.linear_recurrence(factors, 0);
+                let product = factors.cumprod(0);
+                let [by_operand] = recurrence.sum(..).grad([operand]).unwrap();
+                let outputs = [
+                    (recurrence.slice(0, LONG - 1, LONG), value * sum),
+                    (product.slice(0, LONG - 1, LONG), power),
+                    (by_operand.slice(0, 0, 1), sum),
+                ];
+                let inputs =
+                    [("operand", &constant(&[LONG], dtype, value)), ("factors", &constant(&[LONG], dtype, factor))];
+                check(&format!("a factor of {factor} in {dtype}"), &device, &g, &outputs, &inputs, error);
+            }
+        }
+    }
+}
+
 #[test]
 fn with_the_kernels_of_a_gpu() {
     with_kernels_of_a_gpu(&[
@@ -297,5 +360,8 @@ fn with_the_kernels_of_a_gpu() {
         "sums::sums_along_every_axis",
         "sums::scatters_of_many_updates",
         "sums::the_gradient_of_a_row_that_is_looked_up_often",
+        "sums::attention_over_many_keys_and_queries",
+        "sums::attention_whose_scores_keep_rising",
+        "sums::recurrences_and_products_over_a_long_axis",
     ]);
 }

@@ -2,7 +2,7 @@
 //!
 //! On a GPU an invocation has a row of a result in registers and goes over all rows that it is summed over, so no score is ever stored. Where
 //! that are more than an adapter's loops may go over, or so many that a dispatch would have to be a few workgroups to end soon, further dispatches go on
-//! from what earlier ones left. On a software adapter blocks of scores stand in scratch, see [`blocks`].
+//! from what earlier ones left. Sums keep their digits by being taken in three levels: runs, blocks of runs, and the whole. On a software adapter blocks of scores stand in scratch, see [`blocks`].
 
 mod blocks;
 
@@ -18,8 +18,11 @@ use crate::wgsl::output::new_scratch;
 use crate::wgsl::positions::declare_position;
 use crate::wgsl::{AdapterClass, AdapterProfile, Lowered, Resource};
 
-/// The rows that are summed up before the sum is added to the total.
+/// The rows that are summed up before the sum is added to that of a block.
 const RUN: usize = 64;
+
+/// The least runs of a block.
+const RUNS_OF_A_BLOCK: usize = 64;
 
 /// As many workgroups as keep a large GPU busy, for each of which a dispatch has room: long attention is cut along what is summed up
 /// rather than to fewer of them.
@@ -71,13 +74,17 @@ impl Lowering<'_> {
     fn forward(&self, output: Option<Resource>, statistics: Option<Resource>, lowered: &mut Lowered) {
         let Attention { is_causal, .. } = *self.attention;
         let rows = self.attention.heads() * self.attention.positions();
-        let chunks = self.chunks(self.attention.keys(), rows, self.vectors());
-        // The largest score of each row so far, and the sum.
-        let running = (chunks.len() > 1).then(|| new_scratch(2 * rows, lowered));
+        let keys = self.attention.keys();
+        let chunks = self.chunks(keys, rows, self.vectors());
+        // Of each row the largest score so far, the reference of its sums and the sum of a block; and the reference and the sum of the whole.
+        let words = if has_several_blocks(keys) { 5 } else { 3 };
+        let running = (chunks.len() > 1).then(|| new_scratch(words * rows, lowered));
+        let block = output.and_then(|_| block_between(&chunks, rows * self.attention.width(), lowered));
         for (number, &(begin, end)) in chunks.iter().enumerate() {
-            let is_last = number + 1 == chunks.len();
+            let place = Place { number, of: chunks.len(), summed: keys };
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
+            module.declare(format!("const STATE: u32 = {words}u;\nconst BLOCK: u32 = {}u;", rows_of_a_block(keys)));
             module.parameter("key_begin", begin);
             module.parameter("key_end", end);
             for operand in [self.query(), self.key(), self.value()] {
@@ -85,11 +92,11 @@ impl Lowering<'_> {
             }
             declare_masked(self.attention, &mut module);
             module.call("log_f32");
-            declare_result(&mut module, "output", output, self.attention.width());
+            place.declare_results(&mut module, "output", (output, block), self.attention.width());
             if let Some(running) = running {
                 module.bind(running, true, "running", "f32");
             }
-            let write = match statistics.filter(|_| is_last) {
+            let write = match statistics.filter(|_| place.is_last()) {
                 Some(resource) => {
                     module.bind(resource, true, "statistics", "f32");
                     "statistics[2u * row] = largest;\n    statistics[2u * row + 1u] = logarithm;"
@@ -98,21 +105,10 @@ impl Lowering<'_> {
             };
             let parameters = "row: u32, largest: f32, logarithm: f32";
             module.declare(format!("fn write_statistics({parameters}) {{\n    {write}\n}}\n"));
-            let conditions = [
-                ("it goes on", number > 0),
-                ("others go on", !is_last),
-                ("it is the last", is_last),
-                ("it is causal", is_causal),
-            ];
             let text = include_str!("../../shaders/attention.wgsl");
-            let grid = grid(rows, end - begin, self.vectors());
-            module.dispatch(
-                &expand(text, self.vectors_of_both(), &conditions),
-                "attention",
-                grid,
-                self.profile,
-                lowered,
-            );
+            let text =
+                expand(text, &self.marks(self.attention.width()), &place.conditions(&[("it is causal", is_causal)]));
+            module.dispatch(&text, "attention", grid(rows, end - begin, self.vectors()), self.profile, lowered);
         }
     }
 
@@ -120,9 +116,14 @@ impl Lowering<'_> {
         let Some(upstream) = self.upstream() else { return };
         let vectors = 2 * self.vectors();
         let rows = self.attention.heads() * self.attention.positions();
-        for (number, &(begin, end)) in self.chunks(self.attention.keys(), rows, vectors).iter().enumerate() {
+        let (keys, depth) = (self.attention.keys(), self.attention.depth());
+        let chunks = self.chunks(keys, rows, vectors);
+        let block = block_between(&chunks, rows * depth, lowered);
+        for (number, &(begin, end)) in chunks.iter().enumerate() {
+            let place = Place { number, of: chunks.len(), summed: keys };
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
+            module.declare(format!("const BLOCK: u32 = {}u;", rows_of_a_block(keys)));
             module.parameter("key_begin", begin);
             module.parameter("key_end", end);
             for operand in [&self.query(), &self.key(), &self.value(), &upstream] {
@@ -131,10 +132,10 @@ impl Lowering<'_> {
             declare_masked(self.attention, &mut module);
             module.bind(Resource::Input(upstream.input as u32 + 1), false, "statistics", "f32");
             module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
-            declare_result(&mut module, "result", Some(result), self.attention.depth());
-            let conditions = [("it goes on", number > 0), ("it is causal", self.attention.is_causal)];
+            place.declare_results(&mut module, "result", (Some(result), block), depth);
+            let conditions = place.conditions(&[("it is causal", self.attention.is_causal)]);
             let text = include_str!("../../shaders/attention_query_gradient.wgsl");
-            let text = expand(text, self.vectors_of_both(), &conditions);
+            let text = expand(text, &self.marks(depth), &conditions);
             let grid = grid(rows, end - begin, vectors);
             module.dispatch(&text, "attention_query_gradient", grid, self.profile, lowered);
         }
@@ -148,9 +149,14 @@ impl Lowering<'_> {
         let vectors = if of_keys { 2 * self.vectors() } else { self.vectors() };
         let rows = groups * keys;
         let queries = self.attention.heads_of_a_group() * self.attention.positions();
-        for (number, &(begin, end)) in self.chunks(queries, rows, vectors).iter().enumerate() {
+        let chunks = self.chunks(queries, rows, vectors);
+        let width = if of_keys { self.attention.depth() } else { self.attention.width() };
+        let block = block_between(&chunks, rows * width, lowered);
+        for (number, &(begin, end)) in chunks.iter().enumerate() {
+            let place = Place { number, of: chunks.len(), summed: queries };
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
+            module.declare(format!("const BLOCK: u32 = {}u;", rows_of_a_block(queries)));
             module.parameter("query_begin", begin);
             module.parameter("query_end", end);
             declare_operand(&mut module, &self.query());
@@ -164,16 +170,14 @@ impl Lowering<'_> {
             if of_keys {
                 module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
             }
-            let width = if of_keys { self.attention.depth() } else { self.attention.width() };
-            declare_result(&mut module, "result", Some(result), width);
-            let conditions = [
-                ("it goes on", number > 0),
+            place.declare_results(&mut module, "result", (Some(result), block), width);
+            let conditions = place.conditions(&[
                 ("it is causal", self.attention.is_causal),
                 ("of keys", of_keys),
                 ("of values", !of_keys),
-            ];
+            ]);
             let text = include_str!("../../shaders/attention_key_gradient.wgsl");
-            let text = expand(text, self.vectors_of_both(), &conditions);
+            let text = expand(text, &self.marks(width), &conditions);
             let grid = grid(rows, end - begin, vectors);
             module.dispatch(&text, gradient.name(), grid, self.profile, lowered);
         }
@@ -198,12 +202,13 @@ impl Lowering<'_> {
 
     /// The vectors of four numbers that a key and a value have together.
     fn vectors(&self) -> usize {
-        self.vectors_of_both().iter().sum()
+        self.attention.depth().div_ceil(4) + self.attention.width().div_ceil(4)
     }
 
-    /// The vectors of four numbers of a key, and those of a value.
-    fn vectors_of_both(&self) -> [usize; 2] {
-        [self.attention.depth().div_ceil(4), self.attention.width().div_ceil(4)]
+    /// What marks the lines that stand once for each vector of four numbers of a key, of a value and of a result, and how many these are.
+    fn marks(&self, result: usize) -> [(&'static str, usize); 3] {
+        let numbers = [("#d", self.attention.depth()), ("#w", self.attention.width()), ("#r", result)];
+        numbers.map(|(mark, count)| (mark, count.div_ceil(4)))
     }
 
     /// What is summed up for each of so many rows of a result, in parts that a dispatch may go over: no more than loops may, and no more than leaves
@@ -227,6 +232,69 @@ impl Lowering<'_> {
         module.parameter("keys", self.attention.keys());
         module.parameter("heads_of_a_group", self.attention.heads_of_a_group());
     }
+}
+
+/// Which of how many dispatches along `summed` rows one is.
+#[derive(Clone, Copy)]
+struct Place {
+    number: usize,
+    of: usize,
+    summed: usize,
+}
+
+impl Place {
+    fn is_last(self) -> bool {
+        self.number + 1 == self.of
+    }
+
+    /// The conditions of a skeleton that depend on it, and others.
+    fn conditions(self, others: &[(&'static str, bool)]) -> Vec<(&'static str, bool)> {
+        let has_several_blocks = has_several_blocks(self.summed);
+        let own = [
+            ("it goes on", self.number > 0),
+            ("others go on", !self.is_last()),
+            ("it is the last", self.is_last()),
+            ("it has several blocks", has_several_blocks),
+            ("it is the first of several blocks", has_several_blocks && self.number == 0),
+        ];
+        own.into_iter().chain(others.iter().copied()).collect()
+    }
+
+    /// Declares what reads and writes a result and, between dispatches, what a block has summed so far.
+    fn declare_results(
+        self,
+        module: &mut Module,
+        name: &str,
+        (result, block): (Option<Resource>, Option<Resource>),
+        width: usize,
+    ) {
+        declare_result(module, name, result, width);
+        if self.of == 1 {
+            return;
+        }
+        match block {
+            Some(block) => declare_result(module, "block", Some(block), width),
+            None => module.declare(format!(
+                "fn read_block(row: u32, vector: u32) -> vec4<f32> {{\n    return read_{name}(row, vector);\n}}\n\
+                 fn write_block(row: u32, vector: u32, four: vec4<f32>) {{\n    write_{name}(row, vector, four);\n}}\n"
+            )),
+        }
+    }
+}
+
+/// How many rows are a block: as many runs as there are blocks, or more.
+fn rows_of_a_block(summed: usize) -> usize {
+    RUN * summed.div_ceil(RUN).isqrt().next_power_of_two().max(RUNS_OF_A_BLOCK)
+}
+
+fn has_several_blocks(summed: usize) -> bool {
+    summed > rows_of_a_block(summed)
+}
+
+/// Where the sums of a block stand between dispatches, if they cannot stand in a result of so many elements because the whole does.
+fn block_between(chunks: &[(usize, usize)], elements: usize, lowered: &mut Lowered) -> Option<Resource> {
+    let summed = chunks.last().map_or(0, |chunk| chunk.1);
+    (chunks.len() > 1 && has_several_blocks(summed)).then(|| new_scratch(elements, lowered))
 }
 
 /// The grid of invocations with a row each, which is a sum over `summed` others.
@@ -267,9 +335,8 @@ fn declare_masked(attention: &Attention, module: &mut Module) {
     ));
 }
 
-/// A skeleton with its lines repeated for the vectors of a key and of a value, and those of conditions that do not hold left out.
-fn expand(text: &str, [of_key, of_value]: [usize; 2], conditions: &[(&str, bool)]) -> String {
-    let vectors = [("#d", of_key), ("#w", of_value)];
+/// A skeleton with its marked lines repeated, and those of conditions that do not hold left out.
+fn expand(text: &str, marks: &[(&str, usize)], conditions: &[(&str, bool)]) -> String {
     let mut expanded = String::with_capacity(4 * text.len());
     let mut kept = vec![true];
     for line in text.lines() {
@@ -285,15 +352,15 @@ fn expand(text: &str, [of_key, of_value]: [usize; 2], conditions: &[(&str, bool)
             expanded.push_str(line);
             expanded.push('\n');
         } else {
-            repeat(line, &vectors, &mut expanded);
+            repeat(line, marks, &mut expanded);
         }
     }
     expanded
 }
 
 /// Writes a line once for each vector that it stands for.
-fn repeat(line: &str, vectors: &[(&str, usize); 2], text: &mut String) {
-    for &(mark, count) in vectors {
+fn repeat(line: &str, marks: &[(&str, usize)], text: &mut String) {
+    for &(mark, count) in marks {
         if line.contains(mark) {
             for vector in 0..count {
                 let _ = writeln!(text, "{}", line.replace(mark, &vector.to_string()));

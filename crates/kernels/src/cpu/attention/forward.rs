@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::product::{BLOCK, LINE, Part, Product, Rows};
-use super::scores::{Attended, Place};
+use super::scores::{Attended, Place, Scale};
 use super::{CHUNK, Inputs, Own, RUN, add_run, pack, row_stride, split_result};
 
 /// What rows of queries give; what is not asked for is empty.
@@ -81,9 +81,9 @@ impl<T: Attended> Chunk<'_, '_, T> {
         let (key_start, value_start) = (scheme.key.start(group), scheme.value.start(group));
         let queries = &inputs.query[scheme.query.start(head)..];
         let stride = row_stride(&scheme.query);
-        let Own { key_transposed, keys_across, values, tile, largest, sums, sums_before, of_queries, .. } = own;
-        let (largest, sums, sums_before) = (&mut largest[..count], &mut sums[..count], &mut sums_before[..count]);
-        largest.fill(T::NEGATIVE_INFINITY);
+        let Own { key_transposed, keys_across, values, tile, scales, sums, sums_before, of_queries, .. } = own;
+        let (scales, sums, sums_before) = (&mut scales[..count], &mut sums[..count], &mut sums_before[..count]);
+        scales.fill(Scale::NONE);
         sums.fill(T::default());
         sums_before.fill(T::default());
         for key in (0..scheme.keys()).step_by(BLOCK) {
@@ -127,13 +127,13 @@ impl<T: Attended> Chunk<'_, '_, T> {
                     keys,
                 };
                 let mut factors = [T::ONE; BLOCK];
-                let (largest, sums) = (&mut largest[row..row + rows], &mut sums[row..row + rows]);
+                let (scales, sums) = (&mut scales[row..row + rows], &mut sums[row..row + rows]);
                 let sums_before = &mut sums_before[row..row + rows];
                 if begins_run && key > 0 {
                     add_run(sums_before, sums);
                     sums.fill(T::default());
                 }
-                place.exponentials::<FUSED>(tile.as_chunks_mut().0, largest, sums, &mut factors);
+                place.exponentials::<FUSED>(tile.as_chunks_mut().0, scales, sums, &mut factors);
                 if key >= RUN {
                     sums_before.iter_mut().zip(&factors).for_each(|(sum, &factor)| *sum = *sum * factor);
                 }
@@ -185,8 +185,8 @@ impl<T: Attended> Chunk<'_, '_, T> {
                 line.iter_mut().for_each(|element| *element = *element * factor);
             }
         }
-        for ((row, &largest), &sum) in statistics.iter_mut().zip(&*largest).zip(&*sums) {
-            *row = if sum == T::default() { [T::default(); 2] } else { [largest, sum.ln()] };
+        for ((row, &scale), &sum) in statistics.iter_mut().zip(&*scales).zip(&*sums) {
+            *row = if sum == T::default() { [T::default(); 2] } else { [scale.largest, scale.logarithm(sum)] };
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Attention in tiles of queries and keys, forward and backward, without a stored table of scores.
 //!
 //! The way is that of Dao et al. ("FlashAttention", 2022). A tile of scores stays in the nearest caches: forward it becomes exponentials,
-//! whose product with the values is added to the output, and where a row's largest score grows, what was summed before is multiplied
-//! by what it is worth now. Backward it becomes probabilities by the softmax statistics of the rows, and these the gradients of the scores.
+//! whose product with the values is added to the output, and where a row's largest score grows by much, what was summed before is multiplied
+//! by what it is worth now ([`Scale`]). Backward it becomes probabilities by the softmax statistics of the rows, and these the gradients of the scores.
 //!
 //! A result's bits depend on neither threads nor how the work is divided: a row of the output, and a row of the queries' gradient, is summed over
 //! blocks of [`BLOCK`] keys in order; a row of the keys' and of the values' gradient over blocks of as many queries, head after head. Within a
@@ -25,7 +25,7 @@ use pulp::Simd;
 use self::backward::Backward;
 use self::forward::Forward;
 use self::product::{BLOCK, LINE};
-use self::scores::{Attended, Mask};
+use self::scores::{Attended, Mask, Scale};
 use super::buffer::{Operands, typed_mut};
 use super::extents::tile_shape;
 use super::pack::pack_wide_panel;
@@ -83,8 +83,8 @@ struct Own<T> {
     tile: AlignedVec<T>,
     /// Gradients of scores.
     differences: AlignedVec<T>,
-    /// For each query the largest score so far, and the sums of exponentials of this run and of those before.
-    largest: AlignedVec<T>,
+    /// For each query what its sums are relative to, and the sums of exponentials of this run and of those before.
+    scales: Vec<Scale<T>>,
     sums: AlignedVec<T>,
     sums_before: AlignedVec<T>,
     /// What a later run adds to rows of the output, or of the queries' gradient.
@@ -118,7 +118,7 @@ impl<T: Attended> Own<T> {
             upstream: zeros(is_backward, BLOCK * width_columns),
             tile: zeros(true, BLOCK * LINE),
             differences: zeros(is_backward, BLOCK * LINE),
-            largest: zeros(!is_backward, CHUNK),
+            scales: vec![Scale::NONE; if is_backward { 0 } else { CHUNK }],
             sums: zeros(!is_backward, CHUNK),
             sums_before: zeros(!is_backward, CHUNK),
             of_queries: zeros(has_runs_of_keys, of_queries),

@@ -18,28 +18,32 @@ pub(super) trait Attended:
 {
     const NEGATIVE_INFINITY: Self;
     const ONE: Self;
-    /// `e^x` for an `x` of at most about 0; 0 where that is no normal number.
+    const HALF: Self;
+    /// `e^x` for an `x` of at most about 1; 0 where that is no normal number.
     fn exp<const FUSED: bool>(self) -> Self;
-    fn ln(self) -> Self;
+    /// `ln(self) - difference`.
+    fn ln_less(self, difference: Self) -> Self;
 }
 
 impl Attended for f32 {
     const NEGATIVE_INFINITY: f32 = f32::NEG_INFINITY;
     const ONE: f32 = 1.0;
+    const HALF: f32 = 0.5;
 
     #[inline(always)]
     fn exp<const FUSED: bool>(self) -> f32 {
         functions::exp_normal::<FUSED>(self)
     }
 
-    fn ln(self) -> f32 {
-        f64::from(self).ln() as f32
+    fn ln_less(self, difference: f32) -> f32 {
+        (f64::from(self).ln() - f64::from(difference)) as f32
     }
 }
 
 impl Attended for f64 {
     const NEGATIVE_INFINITY: f64 = f64::NEG_INFINITY;
     const ONE: f64 = 1.0;
+    const HALF: f64 = 0.5;
 
     #[inline(always)]
     fn exp<const FUSED: bool>(self) -> f64 {
@@ -48,8 +52,29 @@ impl Attended for f64 {
         if self < LEAST { 0.0 } else { value }
     }
 
-    fn ln(self) -> f64 {
-        f64::ln(self)
+    fn ln_less(self, difference: f64) -> f64 {
+        self.ln() - difference
+    }
+}
+
+/// What the sums of a row of queries are sums of: `e^(score - reference)`.
+///
+/// Where a score is larger than the reference by half, the largest becomes the reference, and what was summed before is multiplied by what that is
+/// worth now. The roundings of that do not add up, for each time makes less than two thirds of what was there before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale<T> {
+    /// The largest score so far.
+    pub(super) largest: T,
+    reference: T,
+}
+
+impl<T: Attended> Scale<T> {
+    /// That of a row of which no key was met.
+    pub(super) const NONE: Self = Scale { largest: T::NEGATIVE_INFINITY, reference: T::NEGATIVE_INFINITY };
+
+    /// The logarithm of the sum of `e^(score - largest)`, given the sum relative to the reference.
+    pub(super) fn logarithm(self, sum: T) -> T {
+        sum.ln_less(self.largest - self.reference)
     }
 }
 
@@ -150,20 +175,20 @@ impl<T: Attended> Place<'_, T> {
         self.keys.min((self.position + row + 1).saturating_sub(self.key))
     }
 
-    /// Makes exponentials of the products of a tile, less the largest score of the row so far, and brings the row's sum up to date. `factors` are
-    /// what earlier sums and outputs of the rows are worth now.
+    /// Makes exponentials of the products of a tile, less what the row's sums are relative to, and brings the sum up to date. `factors` are what
+    /// earlier sums and outputs of the rows are worth now.
     #[inline(always)]
     pub(super) fn exponentials<const FUSED: bool>(
         &self,
         tile: &mut Tile<T>,
-        largest: &mut [T],
+        scales: &mut [Scale<T>],
         sums: &mut [T],
         factors: &mut [T; BLOCK],
     ) {
         // In three passes, the rows of each of which do not wait for one another.
         let mut shifts = [T::default(); BLOCK];
-        let rows = tile.iter_mut().zip(shifts.iter_mut().zip(&*largest));
-        for (row, (line, (shift, &largest))) in rows.enumerate().take(self.positions) {
+        let rows = tile.iter_mut().zip(shifts.iter_mut().zip(&*scales));
+        for (row, (line, (shift, scale))) in rows.enumerate().take(self.positions) {
             let Some(scores) = line.first_chunk_mut::<BLOCK>() else { return };
             let seen = self.finish(row, scores);
             let mut lanes = [T::NEGATIVE_INFINITY; LANES];
@@ -172,14 +197,15 @@ impl<T: Attended> Place<'_, T> {
                     *lane = larger(*lane, score);
                 }
             }
-            *shift = larger(largest, fold(lanes, larger));
+            *shift = larger(scale.largest, fold(lanes, larger));
         }
-        for ((largest, shift), factor) in largest.iter_mut().zip(&mut shifts).zip(&mut *factors) {
-            let now = *shift;
+        for ((scale, shift), factor) in scales.iter_mut().zip(&mut shifts).zip(&mut *factors) {
+            scale.largest = *shift;
+            let now = if scale.largest > scale.reference + T::HALF { scale.largest } else { scale.reference };
             // Where nothing is attended yet, -inf less -inf would be NaN.
             *shift = if now == T::NEGATIVE_INFINITY { T::default() } else { now };
-            *factor = (*largest - *shift).exp::<FUSED>();
-            *largest = now;
+            *factor = (scale.reference - *shift).exp::<FUSED>();
+            scale.reference = now;
         }
         let rows = tile.iter_mut().zip(sums).zip(shifts.iter().zip(&*factors));
         for (row, ((line, sum), (&shift, &factor))) in rows.enumerate().take(self.positions) {

@@ -104,7 +104,7 @@ impl<'a, 'b> Blocks<'a, 'b> {
                 module.bind(statistics, true, "statistics", "f32");
             }
             let text = include_str!("../../../shaders/attention_sums.wgsl");
-            let text = expand(text, [1, 1], &[("statistics", statistics.is_some())]);
+            let text = expand(text, &[], &[("statistics", statistics.is_some())]);
             module.declare(format!("const WORKGROUP_SIZE: u32 = {LANES}u;"));
             let iterations = 2 * self.parts(block);
             let grid = Grid { count: block.rows(), each: LANES, operations: 32 * iterations, iterations };
@@ -147,7 +147,7 @@ impl<'a, 'b> Blocks<'a, 'b> {
             module.bind(Resource::Input(upstream_input as u32 + 1), false, "statistics", "f32");
             module.parameter("first_row", self.first_row(block));
             let text = include_str!("../../../shaders/attention_score_gradient.wgsl");
-            let text = expand(text, [1, 1], &[("of scores", of_scores)]);
+            let text = expand(text, &[], &[("of scores", of_scores)]);
             self.dispatch(module, &text, "attention_score_gradient", self.grid(block, 1), lowered);
 
             // The heads of a group are one matrix, for their keys' gradients are summed over all of them.
@@ -205,7 +205,7 @@ impl<'a, 'b> Blocks<'a, 'b> {
         module.bind(part, false, "part", "f32");
         module.bind(result, true, "result", "f32");
         module.declare(format!("const WORKGROUP_SIZE: u32 = {WORKGROUP}u;"));
-        let text = expand(include_str!("../../../shaders/attention_part.wgsl"), [1, 1], &[("it adds", adds)]);
+        let text = expand(include_str!("../../../shaders/attention_part.wgsl"), &[], &[("it adds", adds)]);
         let grid = Grid { count: elements, each: WORKGROUP, operations: 2, iterations: 0 };
         self.dispatch(module, &text, "attention_part", grid, lowered);
     }

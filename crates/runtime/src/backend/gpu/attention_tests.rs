@@ -9,68 +9,114 @@ use super::nest_tests::device;
 use super::{GpuDevice, GpuExecutable, GpuMemory, Readback};
 
 const HEADS: usize = 2;
-const POSITIONS: usize = 5;
-const KEYS: usize = 300;
 const WIDTH: usize = 6;
 
-fn matrices(rows: usize) -> Matrices {
+fn matrices(heads: usize, rows: usize) -> Matrices {
     Matrices {
         offset: 0,
-        batch: Axes::strided(HEADS, (rows * WIDTH) as isize),
+        batch: Axes::strided(heads, (rows * WIDTH) as isize),
         rows: Axes::strided(rows, WIDTH as isize),
         columns: Axes::strided(WIDTH, 1),
     }
 }
 
-/// The results of the forward pass, and how many dispatches they took.
-fn computed(device: &GpuDevice, results: &[AttentionResult], iterations: u32) -> (Vec<Elements>, usize) {
-    let kernel = Kernel::Attention(Box::new(Attention {
-        dtype: DType::F32,
-        query: matrices(POSITIONS),
-        key: matrices(KEYS),
-        value: matrices(KEYS),
-        mask: None,
-        upstream: None,
-        is_causal: false,
-        scale: 2.0,
-        results: results.to_vec(),
-    }));
-    let profile =
-        AdapterProfile { class: AdapterClass::Gpu, max_iterations_per_invocation: iterations, ..*device.profile() };
-    let lowered = lower(&kernel, &profile).unwrap();
-    let dispatches = lowered.dispatches.len();
-    let mut memory = GpuMemory::new(device);
-    let mut allocate = |elements| memory.allocate("x", StorageType::F32, elements).unwrap();
-    let inputs: Vec<u32> = [POSITIONS, KEYS, KEYS].map(|rows| allocate(HEADS * rows * WIDTH)).to_vec();
-    let extent = |result: &AttentionResult| match *result == AttentionResult::Output {
-        true => HEADS * POSITIONS * WIDTH,
-        false => HEADS * POSITIONS * 2,
-    };
-    let outputs: Vec<u32> = results.iter().map(|result| allocate(extent(result))).collect();
-    let reads: Vec<Readback> = outputs
-        .iter()
-        .zip(results)
-        .map(|(&index, result)| Readback { index, storage: StorageType::F32, elements: extent(result) })
-        .collect();
-    let steps = [LoweredStep { lowered, inputs: &inputs, outputs: &outputs, what: "attention" }];
-    let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads).unwrap();
-    for (&input, rows) in inputs.iter().zip([POSITIONS, KEYS, KEYS]) {
-        let values = (0..HEADS * rows * WIDTH).map(|i| ((i * 37 + rows) as f32 * 0.7).sin() * 2.0).collect();
-        memory.write(input, &Elements::F32(values)).unwrap();
-    }
-    (executable.run(&memory, true).unwrap(), dispatches)
+/// Attention of so many positions to so many keys, which are those of both heads where there are gradients.
+#[derive(Clone, Copy, Debug)]
+struct Case<'a> {
+    positions: usize,
+    keys: usize,
+    is_causal: bool,
+    results: &'a [AttentionResult],
 }
 
-/// What goes on from dispatch to dispatch is the sum itself, so that how many there are changes no bits.
+impl Case<'_> {
+    fn is_backward(&self) -> bool {
+        self.results
+            .iter()
+            .any(|result| !matches!(result, AttentionResult::Output | AttentionResult::SoftmaxStatistics))
+    }
+
+    fn groups(&self) -> usize {
+        if self.is_backward() { 1 } else { HEADS }
+    }
+
+    fn kernel(&self) -> Kernel {
+        let keys = matrices(self.groups(), self.keys);
+        Kernel::Attention(Box::new(Attention {
+            dtype: DType::F32,
+            query: matrices(HEADS, self.positions),
+            key: keys.clone(),
+            value: keys,
+            mask: None,
+            upstream: self.is_backward().then(|| matrices(HEADS, self.positions)),
+            is_causal: self.is_causal,
+            scale: 2.0,
+            results: self.results.to_vec(),
+        }))
+    }
+
+    /// The elements of query, key and value; and of upstream gradient, statistics and weighted upstream gradient.
+    fn inputs(&self) -> Vec<usize> {
+        let (rows, keys) = (HEADS * self.positions, self.groups() * self.keys * WIDTH);
+        let backward = [rows * WIDTH, 2 * rows, rows];
+        [rows * WIDTH, keys, keys].into_iter().chain(backward.into_iter().filter(|_| self.is_backward())).collect()
+    }
+
+    fn extent(&self, result: AttentionResult) -> usize {
+        match result {
+            AttentionResult::Output | AttentionResult::QueryGradient => HEADS * self.positions * WIDTH,
+            AttentionResult::SoftmaxStatistics => HEADS * self.positions * 2,
+            AttentionResult::KeyGradient | AttentionResult::ValueGradient => self.groups() * self.keys * WIDTH,
+        }
+    }
+
+    /// The results, and how many dispatches they took.
+    fn computed(&self, device: &GpuDevice, iterations: u32) -> (Vec<Elements>, usize) {
+        let profile =
+            AdapterProfile { class: AdapterClass::Gpu, max_iterations_per_invocation: iterations, ..*device.profile() };
+        let lowered = lower(&self.kernel(), &profile).unwrap();
+        let dispatches = lowered.dispatches.len();
+        let mut memory = GpuMemory::new(device);
+        let mut allocate = |elements| memory.allocate("x", StorageType::F32, elements).unwrap();
+        let inputs: Vec<u32> = self.inputs().into_iter().map(&mut allocate).collect();
+        let outputs: Vec<u32> = self.results.iter().map(|&result| allocate(self.extent(result))).collect();
+        let reads: Vec<Readback> = outputs
+            .iter()
+            .zip(self.results)
+            .map(|(&index, &result)| Readback { index, storage: StorageType::F32, elements: self.extent(result) })
+            .collect();
+        let steps = [LoweredStep { lowered, inputs: &inputs, outputs: &outputs, what: "attention" }];
+        let mut executable = GpuExecutable::from_lowered(device, &mut memory, &steps, &reads).unwrap();
+        for (&input, elements) in inputs.iter().zip(self.inputs()) {
+            let values = (0..elements).map(|i| ((i * 37 + elements) as f32 * 0.7).sin() * 2.0).collect();
+            memory.write(input, &Elements::F32(values)).unwrap();
+        }
+        (executable.run(&memory, true).unwrap(), dispatches)
+    }
+}
+
+/// What goes on from dispatch to dispatch is the sum itself, so that how many there are changes no bits: within one block of what is summed
+/// up, and over several.
 #[test]
 fn attention_in_several_dispatches_has_the_bits_of_one() {
     let Some(device) = device() else { return };
     let (output, statistics) = (AttentionResult::Output, AttentionResult::SoftmaxStatistics);
-    for results in [&[output][..], &[output, statistics], &[statistics]] {
-        let (whole, one) = computed(&device, results, 24_000);
-        let (parts, several) = computed(&device, results, 100);
-        assert!(one == 1 && several == 5, "{one}, {several}");
-        let bits = |found: &[Elements]| found.iter().map(Elements::to_le_bytes).collect::<Vec<_>>();
-        assert_eq!(bits(&whole), bits(&parts), "{results:?}");
+    let [query, key, value] =
+        [AttentionResult::QueryGradient, AttentionResult::KeyGradient, AttentionResult::ValueGradient];
+    for results in [&[output][..], &[output, statistics], &[statistics], &[query], &[key], &[value]] {
+        for (many, is_causal, iterations) in
+            [(300, false, 100), (300, true, 100), (9000, false, 3000), (4500, true, 1000), (4500, true, 4300)]
+        {
+            // The gradients of keys are sums over the queries of both heads.
+            let is_of_keys = results[0] == key || results[0] == value;
+            let (positions, keys) = if is_of_keys { (many / HEADS, 5) } else { (5, many) };
+            let (positions, keys) = if is_causal { (many, many) } else { (positions, keys) };
+            let case = Case { positions, keys, is_causal, results };
+            let (whole, one) = case.computed(&device, 24_000);
+            let (parts, several) = case.computed(&device, iterations);
+            assert!(one == 1 && several > 1, "{case:?}: {one}, {several}");
+            let bits = |found: &[Elements]| found.iter().map(Elements::to_le_bytes).collect::<Vec<_>>();
+            assert!(bits(&whole) == bits(&parts), "{case:?} in {several} dispatches differs");
+        }
     }
 }
