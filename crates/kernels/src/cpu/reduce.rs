@@ -26,12 +26,14 @@ use crate::cost;
 use crate::program::{Program, ProgramInput};
 use crate::view::{Axis, View};
 
-/// The least size of a partition.
-const PARTITION: usize = 64 * 1024;
+/// The least size of a partition, so that its accumulators are a small part of the work.
+const PARTITION: usize = 16 * 1024;
 /// The largest number of partitions.
 const PARTITIONS: usize = 64;
 /// The least extent of an innermost kept axis for the way in strips.
 const STRIP: usize = 64;
+/// The least size of a domain from which on there must be strips for several threads.
+const LONG: usize = 256 * 1024;
 
 /// A reduction made ready.
 #[derive(Clone, Debug)]
@@ -162,7 +164,7 @@ fn choose_way(elements: usize, kept: &[Axis], reduced: &[Axis], results: usize) 
     if let Some((inner, outer)) = kept.split_last()
         && inner.stride == 1
         && inner.extent >= STRIP
-        && (elements < 4 * PARTITION || results / inner.extent * inner.extent.div_ceil(BLOCK) >= 8)
+        && (elements < LONG || results / inner.extent * inner.extent.div_ceil(BLOCK) >= 8)
     {
         let outer = View::new(outer.iter().copied(), 0);
         return Way::Strips { outer, width: inner.extent, reduced: View::new(reduced.iter().copied(), 0) };

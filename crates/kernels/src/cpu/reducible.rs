@@ -144,6 +144,18 @@ fn fold_run<T: Reducible>(
         }
         length = half;
     }
+    if let Ok(lanes) = <[T; LANES]>::try_from(&values[..length]) {
+        // By halves: one after the other, each would wait for the one before.
+        let mut totals = lanes.map(T::total);
+        let mut half = LANES / 2;
+        while half > 0 {
+            for lane in 0..half {
+                totals[lane] = combine_accumulators(totals[lane], totals[lane + half]);
+            }
+            half /= 2;
+        }
+        return combine_accumulators(accumulator, totals[0]);
+    }
     for value in &values[..length] {
         accumulator = combine_accumulators(accumulator, value.total());
     }
