@@ -3,13 +3,12 @@
 //
 // with p = e^((s - largest) - logarithm), statistics[h, t] = (largest, logarithm) and s = scale * query[h, t] . key[g, j] plus the mask. One
 // invocation has a key in registers: it goes over the queries of all heads of the group, and computes the probabilities again. Sums of 64
-// queries are added to that of a block and, where there are several, those of blocks to the whole, which stands in the result. With more queries than
-// one dispatch goes over, each but the last leaves what it has summed as it is, and the next goes on from there: the bits are those of one dispatch.
+// queries are added to the total. With more queries than one dispatch goes over, the next goes on from what the one before wrote: the bits are those
+// of one dispatch. Of more queries than a block has the result is that of a block, which attention_part adds to those before.
 //
-// Bindings: query, key, value (of keys alone), the mask, upstream, statistics, weighted (of keys alone) (read), the result, block (the sums of a
-// block that is not done, between dispatches; where there is one block it is the result) (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, BLOCK, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
-// read_result, write_result, read_block, write_block. Lines are repeated as in attention.wgsl.
+// Bindings: query, key, value (of keys alone), the mask, upstream, statistics, weighted (of keys alone) (read), the result (read_write).
+// Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
+// read_result, write_result. Lines are repeated as in attention.wgsl, and those with `#r` once for each four numbers of a result.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -27,18 +26,14 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let value_row = value_group + key_number * parameters.value_stride;
     let value_#w = read_value(value_row, #wu);
     //end
-    var block_#r = vec4<f32>();
+    var total_#r = vec4<f32>();
     //if it goes on
-    block_#r = read_block(row, #ru);
-    //end
-    //if it is the first of several blocks
-    write_result(row, #ru, vec4<f32>());
+    total_#r = read_result(row, #ru);
     //end
     var query = parameters.query_begin;
     while query < parameters.query_end {
         // Runs begin at multiples of 64 wherever a dispatch begins. That of a key that is not attended before may be without a query.
         let run_end = min((query / 64u + 1u) * 64u, parameters.query_end);
-        let block_end = (query / BLOCK + 1u) * BLOCK;
         var run_#r = vec4<f32>();
         while query < run_end {
             let position = query % parameters.positions;
@@ -76,21 +71,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             //end
             query += 1u;
         }
-        block_#r += run_#r;
-        //if it has several blocks
-        if query >= block_end {
-            write_result(row, #ru, read_result(row, #ru) + block_#r);
-            block_#r = vec4<f32>();
-        }
-        //end
+        total_#r += run_#r;
     }
-    //if others go on
-    write_block(row, #ru, block_#r);
-    //end
-    //if it is the last
-    //if it has several blocks
-    block_#r += read_result(row, #ru);
-    //end
-    write_result(row, #ru, block_#r);
-    //end
+    write_result(row, #ru, total_#r);
 }

@@ -2,13 +2,12 @@
 //
 // with p_j = e^((s_j - largest) - logarithm), statistics[h, t] = (largest, logarithm), s_j = scale * query[h, t] . key[g, j] plus the mask, and g
 // the group of the head h. One invocation has a row in registers: it goes over the keys, and computes the probabilities again. Sums of 64
-// keys are added to that of a block and, where there are several, those of blocks to the whole, which stands in the result. With more keys than one
-// dispatch goes over, each but the last leaves what it has summed as it is, and the next goes on from there: the bits are those of one dispatch.
+// keys are added to the total. With more keys than one dispatch goes over, the next goes on from what the one before wrote: the bits are those of one
+// dispatch. Of more keys than a block has the result is that of a block, which attention_part adds to those before.
 //
-// Bindings: query, key, value, the mask, upstream, statistics, weighted (read), the result, block (the sums of a block that is not done, between
-// dispatches; where there is one block it is the result) (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, BLOCK, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
-// read_result, write_result, read_block, write_block. Lines are repeated as in attention.wgsl.
+// Bindings: query, key, value, the mask, upstream, statistics, weighted (read), the result (read_write).
+// Generated: Parameters, flat, WORKGROUP_SIZE, query_start, key_start, value_start, upstream_start, read_query, read_key, read_value, read_upstream, masked,
+// read_result, write_result. Lines are repeated as in attention.wgsl.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -30,12 +29,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let largest = statistics[2u * row];
     let logarithm = statistics[2u * row + 1u];
     let mean = weighted[row];
-    var block_#d = vec4<f32>();
+    var total_#d = vec4<f32>();
     //if it goes on
-    block_#d = read_block(row, #du);
-    //end
-    //if it is the first of several blocks
-    write_result(row, #du, vec4<f32>());
+    total_#d = read_result(row, #du);
     //end
     var key = parameters.key_begin;
     var key_end = parameters.key_end;
@@ -61,21 +57,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
             run_#d = fma(vec4<f32>(gradient), key_#d, run_#d);
             key += 1u;
         }
-        block_#d += run_#d;
-        //if it has several blocks
-        if key % BLOCK == 0u {
-            write_result(row, #du, read_result(row, #du) + block_#d);
-            block_#d = vec4<f32>();
-        }
-        //end
+        total_#d += run_#d;
     }
-    //if others go on
-    write_block(row, #du, block_#d);
-    //end
-    //if it is the last
-    //if it has several blocks
-    block_#d += read_result(row, #du);
-    //end
-    write_result(row, #du, block_#d);
-    //end
+    write_result(row, #du, total_#d);
 }

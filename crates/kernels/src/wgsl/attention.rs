@@ -2,7 +2,8 @@
 //!
 //! On a GPU an invocation has a row of a result in registers and goes over all rows that it is summed over, so no score is ever stored. Where
 //! that are more than an adapter's loops may go over, or so many that a dispatch would have to be a few workgroups to end soon, further dispatches go on
-//! from what earlier ones left. Sums keep their digits by being taken in three levels: runs, blocks of runs, and the whole. On a software adapter blocks of scores stand in scratch, see [`blocks`].
+//! from what earlier ones left. Sums keep their digits by being taken in three levels: runs, blocks of runs, and the whole. On a software adapter
+//! blocks of scores stand in scratch, see [`blocks`].
 
 mod blocks;
 
@@ -79,9 +80,12 @@ impl Lowering<'_> {
         // Of each row the largest score so far, the reference of its sums and the sum of a block; and the reference and the sum of the whole.
         let words = if has_several_blocks(keys) { 5 } else { 3 };
         let running = (chunks.len() > 1).then(|| new_scratch(words * rows, lowered));
-        let block = output.and_then(|_| block_between(&chunks, rows * self.attention.width(), lowered));
+        // The sums of a block that is not done; they cannot stand in the output where the whole does.
+        let width = self.attention.width();
+        let block = (output.is_some() && chunks.len() > 1 && has_several_blocks(keys))
+            .then(|| new_scratch(rows * width, lowered));
         for (number, &(begin, end)) in chunks.iter().enumerate() {
-            let place = Place { number, of: chunks.len(), summed: keys };
+            let (is_first, is_last) = (number == 0, number + 1 == chunks.len());
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
             module.declare(format!("const STATE: u32 = {words}u;\nconst BLOCK: u32 = {}u;", rows_of_a_block(keys)));
@@ -92,11 +96,19 @@ impl Lowering<'_> {
             }
             declare_masked(self.attention, &mut module);
             module.call("log_f32");
-            place.declare_results(&mut module, "output", (output, block), self.attention.width());
+            declare_result(&mut module, "output", output, width);
+            match block {
+                Some(block) => declare_result(&mut module, "block", Some(block), width),
+                // It stands in the output.
+                None => module.declare(
+                    "fn read_block(row: u32, vector: u32) -> vec4<f32> {\n    return read_output(row, vector);\n}\n\
+                     fn write_block(row: u32, vector: u32, four: vec4<f32>) {\n    write_output(row, vector, four);\n}\n",
+                ),
+            }
             if let Some(running) = running {
                 module.bind(running, true, "running", "f32");
             }
-            let write = match statistics.filter(|_| place.is_last()) {
+            let write = match statistics.filter(|_| is_last) {
                 Some(resource) => {
                     module.bind(resource, true, "statistics", "f32");
                     "statistics[2u * row] = largest;\n    statistics[2u * row + 1u] = logarithm;"
@@ -105,9 +117,15 @@ impl Lowering<'_> {
             };
             let parameters = "row: u32, largest: f32, logarithm: f32";
             module.declare(format!("fn write_statistics({parameters}) {{\n    {write}\n}}\n"));
-            let text = include_str!("../../shaders/attention.wgsl");
-            let text =
-                expand(text, &self.marks(self.attention.width()), &place.conditions(&[("it is causal", is_causal)]));
+            let conditions = [
+                ("it goes on", !is_first),
+                ("others go on", !is_last),
+                ("it is the last", is_last),
+                ("it has several blocks", has_several_blocks(keys)),
+                ("it is the first of several blocks", is_first && has_several_blocks(keys)),
+                ("it is causal", is_causal),
+            ];
+            let text = expand(include_str!("../../shaders/attention.wgsl"), &self.marks(width), &conditions);
             module.dispatch(&text, "attention", grid(rows, end - begin, self.vectors()), self.profile, lowered);
         }
     }
@@ -116,29 +134,26 @@ impl Lowering<'_> {
         let Some(upstream) = self.upstream() else { return };
         let vectors = 2 * self.vectors();
         let rows = self.attention.heads() * self.attention.positions();
-        let (keys, depth) = (self.attention.keys(), self.attention.depth());
-        let chunks = self.chunks(keys, rows, vectors);
-        let block = block_between(&chunks, rows * depth, lowered);
-        for (number, &(begin, end)) in chunks.iter().enumerate() {
-            let place = Place { number, of: chunks.len(), summed: keys };
+        let depth = self.attention.depth();
+        let dispatch = |part: Part, target: Resource, lowered: &mut Lowered| {
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
-            module.declare(format!("const BLOCK: u32 = {}u;", rows_of_a_block(keys)));
-            module.parameter("key_begin", begin);
-            module.parameter("key_end", end);
+            module.parameter("key_begin", part.begin);
+            module.parameter("key_end", part.end);
             for operand in [&self.query(), &self.key(), &self.value(), &upstream] {
                 declare_operand(&mut module, operand);
             }
             declare_masked(self.attention, &mut module);
             module.bind(Resource::Input(upstream.input as u32 + 1), false, "statistics", "f32");
             module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
-            place.declare_results(&mut module, "result", (Some(result), block), depth);
-            let conditions = place.conditions(&[("it is causal", self.attention.is_causal)]);
+            declare_result(&mut module, "result", Some(target), depth);
+            let conditions = [("it goes on", part.goes_on), ("it is causal", self.attention.is_causal)];
             let text = include_str!("../../shaders/attention_query_gradient.wgsl");
             let text = expand(text, &self.marks(depth), &conditions);
-            let grid = grid(rows, end - begin, vectors);
+            let grid = grid(rows, part.end - part.begin, vectors);
             module.dispatch(&text, "attention_query_gradient", grid, self.profile, lowered);
-        }
+        };
+        self.sum_of_blocks((self.attention.keys(), rows, vectors), (result, depth), dispatch, lowered);
     }
 
     /// The gradient of the keys, or that of the values.
@@ -149,16 +164,12 @@ impl Lowering<'_> {
         let vectors = if of_keys { 2 * self.vectors() } else { self.vectors() };
         let rows = groups * keys;
         let queries = self.attention.heads_of_a_group() * self.attention.positions();
-        let chunks = self.chunks(queries, rows, vectors);
         let width = if of_keys { self.attention.depth() } else { self.attention.width() };
-        let block = block_between(&chunks, rows * width, lowered);
-        for (number, &(begin, end)) in chunks.iter().enumerate() {
-            let place = Place { number, of: chunks.len(), summed: queries };
+        let dispatch = |part: Part, target: Resource, lowered: &mut Lowered| {
             let mut module = Module::default();
             self.declare_extents(&mut module, rows);
-            module.declare(format!("const BLOCK: u32 = {}u;", rows_of_a_block(queries)));
-            module.parameter("query_begin", begin);
-            module.parameter("query_end", end);
+            module.parameter("query_begin", part.begin);
+            module.parameter("query_end", part.end);
             declare_operand(&mut module, &self.query());
             declare_operand(&mut module, &self.key());
             if of_keys {
@@ -170,16 +181,41 @@ impl Lowering<'_> {
             if of_keys {
                 module.bind(Resource::Input(upstream.input as u32 + 2), false, "weighted", "f32");
             }
-            place.declare_results(&mut module, "result", (Some(result), block), width);
-            let conditions = place.conditions(&[
+            declare_result(&mut module, "result", Some(target), width);
+            let conditions = [
+                ("it goes on", part.goes_on),
                 ("it is causal", self.attention.is_causal),
                 ("of keys", of_keys),
                 ("of values", !of_keys),
-            ]);
+            ];
             let text = include_str!("../../shaders/attention_key_gradient.wgsl");
             let text = expand(text, &self.marks(width), &conditions);
-            let grid = grid(rows, end - begin, vectors);
+            let grid = grid(rows, part.end - part.begin, vectors);
             module.dispatch(&text, gradient.name(), grid, self.profile, lowered);
+        };
+        self.sum_of_blocks((queries, rows, vectors), (result, width), dispatch, lowered);
+    }
+
+    /// Sums up `summed` rows for each of `rows` of a result in dispatches of parts of them. Where they are several blocks, each block's sum stands in
+    /// scratch first and is added to the result when it is done. (A kernel that did it itself would need one buffer more than all adapters bind.)
+    fn sum_of_blocks(
+        &self,
+        (summed, rows, vectors): (usize, usize, usize),
+        (result, width): (Resource, usize),
+        dispatch: impl Fn(Part, Resource, &mut Lowered),
+        lowered: &mut Lowered,
+    ) {
+        let elements = rows * width;
+        let several = has_several_blocks(summed).then(|| new_scratch(elements, lowered));
+        for start in (0..summed).step_by(rows_of_a_block(summed)) {
+            let of_block = summed.min(start + rows_of_a_block(summed)) - start;
+            for (begin, end) in self.chunks(of_block, rows, vectors) {
+                let part = Part { begin: start + begin, end: start + end, goes_on: begin > 0 };
+                dispatch(part, several.unwrap_or(result), lowered);
+            }
+            if let Some(block) = several {
+                add_part(block, (result, 0, elements), start > 0, self.profile, lowered);
+            }
         }
     }
 
@@ -234,52 +270,12 @@ impl Lowering<'_> {
     }
 }
 
-/// Which of how many dispatches along `summed` rows one is.
+/// The part of what is summed up that a dispatch goes over, and whether it goes on from what the one before wrote.
 #[derive(Clone, Copy)]
-struct Place {
-    number: usize,
-    of: usize,
-    summed: usize,
-}
-
-impl Place {
-    fn is_last(self) -> bool {
-        self.number + 1 == self.of
-    }
-
-    /// The conditions of a skeleton that depend on it, and others.
-    fn conditions(self, others: &[(&'static str, bool)]) -> Vec<(&'static str, bool)> {
-        let has_several_blocks = has_several_blocks(self.summed);
-        let own = [
-            ("it goes on", self.number > 0),
-            ("others go on", !self.is_last()),
-            ("it is the last", self.is_last()),
-            ("it has several blocks", has_several_blocks),
-            ("it is the first of several blocks", has_several_blocks && self.number == 0),
-        ];
-        own.into_iter().chain(others.iter().copied()).collect()
-    }
-
-    /// Declares what reads and writes a result and, between dispatches, what a block has summed so far.
-    fn declare_results(
-        self,
-        module: &mut Module,
-        name: &str,
-        (result, block): (Option<Resource>, Option<Resource>),
-        width: usize,
-    ) {
-        declare_result(module, name, result, width);
-        if self.of == 1 {
-            return;
-        }
-        match block {
-            Some(block) => declare_result(module, "block", Some(block), width),
-            None => module.declare(format!(
-                "fn read_block(row: u32, vector: u32) -> vec4<f32> {{\n    return read_{name}(row, vector);\n}}\n\
-                 fn write_block(row: u32, vector: u32, four: vec4<f32>) {{\n    write_{name}(row, vector, four);\n}}\n"
-            )),
-        }
-    }
+struct Part {
+    begin: usize,
+    end: usize,
+    goes_on: bool,
 }
 
 /// How many rows are a block: as many runs as there are blocks, or more.
@@ -291,10 +287,23 @@ fn has_several_blocks(summed: usize) -> bool {
     summed > rows_of_a_block(summed)
 }
 
-/// Where the sums of a block stand between dispatches, if they cannot stand in a result of so many elements because the whole does.
-fn block_between(chunks: &[(usize, usize)], elements: usize, lowered: &mut Lowered) -> Option<Resource> {
-    let summed = chunks.last().map_or(0, |chunk| chunk.1);
-    (chunks.len() > 1 && has_several_blocks(summed)).then(|| new_scratch(elements, lowered))
+/// Appends a dispatch that moves a part into a result, from an element on; or adds it to what stands there.
+fn add_part(
+    part: Resource,
+    (result, begin, elements): (Resource, usize, usize),
+    adds: bool,
+    profile: &AdapterProfile,
+    lowered: &mut Lowered,
+) {
+    let mut module = Module::default();
+    module.parameter("elements", elements);
+    module.parameter("begin", begin);
+    module.bind(part, false, "part", "f32");
+    module.bind(result, true, "result", "f32");
+    module.declare(format!("const WORKGROUP_SIZE: u32 = {WORKGROUP}u;"));
+    let text = expand(include_str!("../../shaders/attention_part.wgsl"), &[], &[("it adds", adds)]);
+    let grid = Grid { count: elements, each: WORKGROUP, operations: 2, iterations: 0 };
+    module.dispatch(&text, "attention_part", grid, profile, lowered);
 }
 
 /// The grid of invocations with a row each, which is a sum over `summed` others.
@@ -482,7 +491,7 @@ mod tests {
             for results in [&[AttentionResult::Output][..], &gradients] {
                 let lowered = lower(&attention(heads, positions, keys, results), &profile).unwrap();
                 let mut covered = 0;
-                for dispatch in &lowered.dispatches {
+                for dispatch in lowered.dispatches.iter().filter(|dispatch| dispatch.label != "attention_part") {
                     let is_of_keys = ["key", "value"].iter().any(|name| dispatch.label.contains(name));
                     let rows = heads * if is_of_keys { keys } else { positions };
                     covered += dispatch.work.count;

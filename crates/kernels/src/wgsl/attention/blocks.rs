@@ -7,10 +7,10 @@
 
 use arenagrad_graph::{AttentionResult, DType};
 
-use super::{Lowering, declare_masked, expand};
+use super::{Lowering, add_part, declare_masked, expand};
 use crate::kernel::Matrices;
 use crate::wgsl::matmul::Product;
-use crate::wgsl::module::{Grid, Module, WORKGROUP};
+use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::{Lowered, Resource};
 use crate::{Axes, Axis};
@@ -199,15 +199,7 @@ impl<'a, 'b> Blocks<'a, 'b> {
             return;
         };
         product.lower(Output::plain(DType::F32, elements, part), profile, lowered);
-        let mut module = Module::default();
-        module.parameter("elements", elements);
-        module.parameter("begin", at);
-        module.bind(part, false, "part", "f32");
-        module.bind(result, true, "result", "f32");
-        module.declare(format!("const WORKGROUP_SIZE: u32 = {WORKGROUP}u;"));
-        let text = expand(include_str!("../../../shaders/attention_part.wgsl"), &[], &[("it adds", adds)]);
-        let grid = Grid { count: elements, each: WORKGROUP, operations: 2, iterations: 0 };
-        self.dispatch(module, &text, "attention_part", grid, lowered);
+        add_part(part, (result, at, elements), adds, profile, lowered);
     }
 
     /// A module whose invocations go over a part of a row of scores each.
