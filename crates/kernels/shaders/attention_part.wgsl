@@ -1,4 +1,4 @@
-// attention_part: what a block of scores gives, moved into a result or added to what stands there
+// attention_part: what a block of scores, or of keys or queries, gives: moved into a result, or added to what stands there
 //
 // Bindings: part (read), result (read_write).
 // Generated: Parameters, flat, WORKGROUP_SIZE.

@@ -26,8 +26,10 @@ use crate::cost;
 use crate::program::{Program, ProgramInput};
 use crate::view::{Axis, View};
 
-/// The least size of a partition, so that its accumulators are a small part of the work.
+/// The least size of a partition.
 const PARTITION: usize = 16 * 1024;
+/// The least size of one that has accumulators of all results, where these are many: they are combined with those of all others.
+const PARTITION_OF_ALL: usize = 64 * 1024;
 /// The largest number of partitions.
 const PARTITIONS: usize = 64;
 /// The least extent of an innermost kept axis for the way in strips.
@@ -295,10 +297,13 @@ impl<T: Reducible> Typed<T> {
 fn partition(elements: usize, result: &View, results: usize) -> Vec<(Range<usize>, Range<usize>)> {
     // Where the outermost axis is kept, a part of the domain meets few results; else it may meet all.
     let outermost = result.axes().first().filter(|axis| axis.stride > 0);
-    let mut count = (elements / PARTITION).clamp(1, PARTITIONS);
+    let mut least = PARTITION;
+    let mut most = PARTITIONS;
     if outermost.is_none() {
-        count = count.min(elements / results / 4).max(1);
+        least = results.saturating_mul(16).clamp(PARTITION, PARTITION_OF_ALL);
+        most = most.min(elements / results / 4).max(1);
     }
+    let count = (elements / least).clamp(1, most);
     let size = elements.div_ceil(count).next_multiple_of(BLOCK);
     (0..elements)
         .step_by(size)
