@@ -11,7 +11,8 @@ use arenagrad_kernels::{
 };
 
 /// Extents about a chunk, half a block, a block and several.
-const EXTENTS: [usize; 19] = [1, 2, 3, 7, 15, 16, 17, 51, 64, 130, 255, 256, 257, 511, 512, 513, 1025, 1536, 4097];
+const EXTENTS: [usize; 22] =
+    [1, 2, 3, 7, 15, 16, 17, 51, 64, 130, 255, 256, 257, 511, 512, 513, 528, 1024, 1025, 1536, 2064, 4097];
 
 /// Small integers for each input, with a few that are not finite if `wild`.
 fn integers(nest: &Nest, seed: u64, wild: bool) -> Vec<Vec<f64>> {

@@ -24,9 +24,10 @@ impl Budget {
 /// up to date.
 pub(super) const DEPENDENCIES: Budget = Budget { name: "dependencies with default features", unit: "", most: 102.0 };
 
-/// rayon, pulp, serde_json, thiserror, slotmap and what they need: 37 when this was written, and two as above.
+/// rayon, pulp, serde_json, thiserror, slotmap and what they need: 37 when this was written, and two as above. One more for memmap2, which asks each system
+/// for memory that holds instructions.
 pub(super) const DEPENDENCIES_WITHOUT_GPU: Budget =
-    Budget { name: "dependencies without default features", unit: "", most: 39.0 };
+    Budget { name: "dependencies without default features", unit: "", most: 40.0 };
 
 /// A program of thirty lines that trains a network, symbols stripped.
 pub(super) const SIZE: Budget = Budget { name: "size with gpu", unit: " MB", most: 15.0 };

@@ -63,6 +63,32 @@ impl Streams {
         }
     }
 
+    /// How many streams there are of elements of four bytes, of a kernel with so many outputs.
+    pub(super) fn count(&self, outputs: usize) -> usize {
+        self.inputs.len() + if self.has_outputs { outputs } else { 0 }
+    }
+
+    /// Writes where the elements `next` of each stream stand, or those that are computed now if there are none.
+    pub(super) fn addresses(
+        &self,
+        addresses: &mut [usize],
+        sources: &Sources<'_>,
+        outputs: &Parts<'_>,
+        (base, next): (usize, Range<usize>),
+    ) {
+        if next.is_empty() {
+            return;
+        }
+        let inputs = self.inputs.iter().map(|&number| {
+            let buffer = sources.operands.buffer(sources.first + number);
+            buffer.address() + (sources.inputs[number].view.offset() + next.start) * buffer.storage().bytes()
+        });
+        let outputs = outputs.iter().map(|part| part.address() + (next.start - base) * part.storage().bytes());
+        for (address, found) in addresses.iter_mut().zip(inputs.chain(outputs)) {
+            *address = found;
+        }
+    }
+
     fn look_at(
         &self,
         ahead: &mut Ahead,

@@ -23,7 +23,7 @@ unsafe impl Pod for CacheLine {}
 pub(super) const LINE: usize = size_of::<CacheLine>();
 
 /// A value that begins at a line of the caches: what the compiler keeps of it on the stack is read and written by whole lines.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub(super) struct AtLine<T>(pub(super) T);
 

@@ -6,7 +6,10 @@
 
 use arenagrad_graph::{DType, Elementwise};
 
-use super::registers::{Allocation, Bank, Demand, Register};
+use super::body::{self, Body, Wanted};
+use super::machine_code::{self, Vectors};
+use super::processor::detect;
+use super::registers::{Allocation, BLOCK, Bank, Demand, LONG_BLOCK, Register};
 use crate::program::{Instruction, Program, ProgramInput};
 
 /// One instruction over registers.
@@ -19,6 +22,12 @@ pub(super) enum Code {
         input: u32,
         target: Register,
         borrows: bool,
+    },
+    /// Leaves an input where it stands that shares the memory of an output: fragments alone read it, before they write the output.
+    Borrow {
+        dtype: DType,
+        input: u32,
+        target: Register,
     },
     /// Reads an accumulator; `borrows` as for a load.
     Accumulator {
@@ -47,17 +56,55 @@ pub(super) enum Code {
         target: Register,
         output: Option<u32>,
     },
+    /// Elementwise operations that have been compiled; see [`super::body::Body`].
+    Fragment {
+        number: u32,
+    },
 }
 
 impl Code {
-    /// The register that it writes, and of which dtype.
-    fn target(&self) -> (DType, Register) {
+    /// Whether it brings values that it has not computed of others that vary.
+    pub(super) fn is_source(&self) -> bool {
+        match self {
+            Code::Load { .. } | Code::Borrow { .. } | Code::Accumulator { .. } | Code::Iota { .. } => true,
+            Code::Uniform { step, .. } => step.is_uniform(),
+            Code::Elementwise { .. } | Code::Fragment { .. } => false,
+        }
+    }
+
+    /// The registers that it reads, and of which dtypes.
+    pub(super) fn operands(&self) -> impl Iterator<Item = (DType, Register)> + use<> {
+        let mut operands = [None; 3];
         match *self {
-            Code::Load { dtype, target, .. } => (dtype, target),
+            Code::Load { .. } | Code::Borrow { .. } | Code::Accumulator { .. } | Code::Iota { .. } => {}
+            Code::Uniform { step, .. } => operands[0] = Some((DType::I32, step)),
+            Code::Elementwise { operation, from, to, .. } => {
+                operands = match operation {
+                    Elementwise::Unary { operand, .. }
+                    | Elementwise::Cast { operand }
+                    | Elementwise::RoundTo { operand, .. } => [Some((from, operand)), None, None],
+                    Elementwise::Binary { lhs, rhs, .. } | Elementwise::Compare { lhs, rhs, .. } => {
+                        [Some((from, lhs)), Some((from, rhs)), None]
+                    }
+                    Elementwise::Where { condition, on_true, on_false } => {
+                        [Some((DType::Bool, condition)), Some((to, on_true)), Some((to, on_false))]
+                    }
+                }
+            }
+            Code::Fragment { .. } => panic!("what a fragment reads is known to its maker alone"),
+        }
+        operands.into_iter().flatten()
+    }
+
+    /// The register that it writes, and of which dtype.
+    pub(super) fn target(&self) -> (DType, Register) {
+        match *self {
+            Code::Load { dtype, target, .. } | Code::Borrow { dtype, target, .. } => (dtype, target),
             Code::Accumulator { dtype, target, .. } => (dtype, target),
             Code::Iota { target, .. } => (DType::I32, target),
             Code::Uniform { target, .. } => (DType::F32, target),
             Code::Elementwise { to, target, .. } => (to, target),
+            Code::Fragment { .. } => panic!("what a fragment writes is known to its maker alone"),
         }
     }
 
@@ -99,8 +146,12 @@ pub(super) fn write_in_place(
 ) -> bool {
     let Some(last) = body.iter().rposition(|code| code.target() == (dtype, register)) else { return false };
     let is_read = |code: &Code| match code {
-        Code::Load { input, .. } => inputs[*input as usize].in_place == Some(number),
-        Code::Accumulator { .. } | Code::Iota { .. } | Code::Uniform { .. } | Code::Elementwise { .. } => false,
+        Code::Load { input, .. } | Code::Borrow { input, .. } => inputs[*input as usize].in_place == Some(number),
+        Code::Accumulator { .. }
+        | Code::Iota { .. }
+        | Code::Uniform { .. }
+        | Code::Elementwise { .. }
+        | Code::Fragment { .. } => false,
     };
     if register.is_uniform() || body[last..].iter().any(is_read) {
         return false;
@@ -112,9 +163,11 @@ pub(super) fn write_in_place(
         }
         Code::Elementwise { .. }
         | Code::Load { .. }
+        | Code::Borrow { .. }
         | Code::Accumulator { .. }
         | Code::Iota { .. }
-        | Code::Uniform { .. } => false,
+        | Code::Uniform { .. }
+        | Code::Fragment { .. } => false,
     }
 }
 
@@ -160,9 +213,11 @@ pub(super) struct Translation {
     /// What is computed before.
     pub(super) setup: Setup,
     /// Computes varying values, once a block.
-    pub(super) body: Vec<Code>,
+    pub(super) body: Body,
     /// What is written where, in the order of the outputs.
     pub(super) outputs: Vec<(DType, StoredRegister)>,
+    /// How many elements are computed at a time.
+    pub(super) block: usize,
     elements: usize,
 }
 
@@ -179,7 +234,12 @@ struct Allocator<'a> {
 impl Allocator<'_> {
     /// A register for value `value`.
     fn define(&mut self, value: usize) -> Register {
-        let register = self.allocation.define(self.program.dtypes[value], self.uniform[value]);
+        let (dtype, uniform) = (self.program.dtypes[value], self.uniform[value]);
+        let register = if is_source(&self.program.instructions[value]) {
+            self.allocation.define_source(dtype, uniform)
+        } else {
+            self.allocation.define(dtype, uniform)
+        };
         self.registers[value] = Some(register);
         register
     }
@@ -215,7 +275,7 @@ impl Allocator<'_> {
         if self.uniform[value] {
             self.translation.setup.prologue.push(code);
         } else {
-            self.translation.body.push(code);
+            self.translation.body.code.push(code);
         }
     }
 
@@ -225,6 +285,7 @@ impl Allocator<'_> {
         self.uses[value] -= 1;
         if self.uses[value] == 0
             && let Some(register) = self.registers[value]
+            && !is_source(&self.program.instructions[value])
         {
             self.allocation.release(self.program.dtypes[value], register);
         }
@@ -234,6 +295,23 @@ impl Allocator<'_> {
 impl Translation {
     /// The code of a program.
     pub(super) fn new(program: &Program) -> Self {
+        let mut translation = Translation::interpreted(program);
+        translation.compile(program, machine_code::vectors(detect()));
+        translation
+    }
+
+    /// Makes fragments of the code for these vectors, where that can be.
+    fn compile(&mut self, program: &Program, vectors: Option<Vectors>) {
+        if let Some(vectors) = vectors {
+            let live: Vec<_> = self.outputs.iter().map(|&(dtype, stored)| (dtype, stored.register)).collect();
+            let repeating = body::repeating(&self.body.code, &program.inputs);
+            let wanted = Wanted { live: &live, repeating: &repeating, folds: &[], ahead: &[] };
+            self.body = self.body.compiled(vectors, &program.inputs, wanted).expect("code without folds has a body");
+        }
+    }
+
+    /// The code of a program, all of it for the interpreter.
+    fn interpreted(program: &Program) -> Self {
         let values = program.instructions.len();
         let mut uses = vec![0u32; values];
         for instruction in &program.instructions {
@@ -247,8 +325,8 @@ impl Translation {
         for instruction in &program.instructions {
             uniform.push(is_uniform(instruction, &program.inputs, &uniform));
         }
-        let (setup, body, outputs) = (Setup::default(), Vec::new(), Vec::new());
-        let translation = Translation { setup, body, outputs, elements: program.elements };
+        let (setup, body, outputs) = (Setup::default(), Body::default(), Vec::new());
+        let translation = Translation { setup, body, outputs, block: BLOCK, elements: program.elements };
         let registers = vec![None; values];
         let allocation = Allocation::default();
         let mut allocator = Allocator { program, registers, uniform, uses, allocation, translation };
@@ -279,14 +357,19 @@ impl Translation {
         allocator.translation.setup.demand = allocator.allocation.demand();
         let mut translation = allocator.translation;
         // Code stays as long as its session.
-        translation.body.shrink_to_fit();
+        translation.body.code.shrink_to_fit();
         translation.setup.prologue.shrink_to_fit();
         translation
     }
 
     /// The code of a program whose outputs are those of its kernel: what nothing else reads is written where it goes.
     pub(super) fn storing(program: &Program) -> Self {
-        let mut translation = Translation::new(program);
+        Translation::storing_with(program, machine_code::vectors(detect()))
+    }
+
+    /// As [`Translation::storing`], with fragments for these vectors.
+    pub(super) fn storing_with(program: &Program, vectors: Option<Vectors>) -> Self {
+        let mut translation = Translation::interpreted(program);
         let mut uses = vec![0u32; program.instructions.len()];
         for instruction in &program.instructions {
             let (read, count) = instruction.operands();
@@ -295,16 +378,33 @@ impl Translation {
         program.outputs.iter().for_each(|&value| uses[value as usize] += 1);
         let Translation { body, outputs, .. } = &mut translation;
         for ((number, &value), (dtype, stored)) in (0..).zip(&program.outputs).zip(outputs) {
-            stored.in_place =
-                uses[value as usize] == 1 && write_in_place(body, &program.inputs, stored.register, *dtype, number);
+            stored.in_place = uses[value as usize] == 1
+                && write_in_place(&mut body.code, &program.inputs, stored.register, *dtype, number);
+        }
+        translation.compile(program, vectors);
+        if translation.body.needs_no_registers(&program.inputs) {
+            translation.block = LONG_BLOCK;
         }
         translation
     }
 
     /// Registers for one task, constants set.
     pub(super) fn bank(&self) -> Bank {
-        self.setup.bank(self.elements)
+        self.setup.bank(self.elements.min(self.block))
     }
+}
+
+/// Whether an instruction brings what is not computed of others. Where there are fragments its register is given to nothing else, so that it may come
+/// before its fragment.
+pub(super) fn is_source(instruction: &Instruction) -> bool {
+    let is_source = match instruction {
+        Instruction::Load { .. }
+        | Instruction::Accumulator
+        | Instruction::Iota { .. }
+        | Instruction::Uniform { .. } => true,
+        Instruction::Constant { .. } | Instruction::Elementwise(_) => false,
+    };
+    is_source && body::is_available()
 }
 
 /// Whether a value is the same for every element; `uniform` says so of the values before it.

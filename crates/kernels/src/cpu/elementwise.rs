@@ -39,7 +39,7 @@ impl Elementwise {
         let banks = (0..tasks).map(|_| translation.bank()).collect();
         let output_bytes = translation.outputs.iter().map(|&(dtype, _)| cost::size(dtype)).sum();
         Elementwise {
-            streams: Streams::new(&program.inputs, output_bytes, program.elements, translation.body.len()),
+            streams: Streams::new(&program.inputs, output_bytes, program.elements, translation.body.code.len()),
             order: BlockOrder::of(&program.inputs),
             arch: detect(),
             translation,
@@ -130,8 +130,8 @@ impl ElementwiseTask<'_> {
         }
         let mut start = range.start;
         while start < range.end {
-            let end = range.end.min(start + BLOCK);
-            streams.look(&mut ahead, sources, outputs, (base, end..range.end.min(end + BLOCK)));
+            let end = range.end.min(start + translation.block);
+            streams.look(&mut ahead, sources, outputs, (base, end..range.end.min(end + translation.block)));
             let written = Outputs::Written(outputs);
             run_block(arch, &translation.body, bank, sources, written, (base, start..end), &mut ahead);
             store_block(translation, bank, outputs, base, start..end);

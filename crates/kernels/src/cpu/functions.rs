@@ -129,33 +129,11 @@ pub(super) fn sigmoid<const FUSED: bool>(x: f32) -> f32 {
 pub(super) fn erf<const FUSED: bool>(x: f32) -> f32 {
     let magnitude = x.abs();
     let square = magnitude * magnitude;
-    let small = polynomial::<FUSED, 7>(
-        square,
-        [
-            0.128_379_166_591,
-            -0.376_126_332_034,
-            0.112_836_863_519,
-            -0.026_858_851_228_3,
-            0.005_199_599_841_01,
-            -0.000_812_580_615_204,
-            8.296_607_823_14e-5,
-        ],
-    );
+    let small = polynomial::<FUSED, 7>(square, ERF_SMALL);
     let small = fma::<FUSED>(magnitude, small, magnitude);
     // erfc(t) = exp(-t - t G(t)); from t = 4 on erf is 1 in f32.
     let t = limit(magnitude, 0.0, 4.0);
-    let g = polynomial::<FUSED, 7>(
-        t,
-        [
-            0.128_648_493_322,
-            0.635_151_302_575,
-            0.106_236_902_912,
-            -0.023_762_086_860_6,
-            0.003_642_471_457_04,
-            -0.000_322_807_213_055,
-            1.123_167_526_63e-5,
-        ],
-    );
+    let g = polynomial::<FUSED, 7>(t, ERF_LARGE);
     let large = 1.0 - exp::<FUSED>(fma::<FUSED>(-t, g, -t));
     let value = if magnitude < 0.9375 { small } else { large };
     value.copysign(x)
@@ -321,13 +299,58 @@ pub(super) fn limit(x: f32, low: f32, high: f32) -> f32 {
     if x > high { high } else { x }
 }
 
+/// Coefficients of `(expm1(r) - r) / r^2`.
+pub(super) const EXPM1: [f32; 6] = [
+    0.500_000_004_667,
+    0.166_666_668_178,
+    0.041_666_353_532_4,
+    0.008_333_272_840_11,
+    0.001_394_110_270_22,
+    0.000_199_143_016_601,
+];
+
+/// Coefficients of `(log1p(f) - f + f^2 / 2) / f^3`.
+pub(super) const LOG1P: [f32; 9] = [
+    0.333_333_101_713,
+    -0.249_999_858_154,
+    0.200_022_475_917,
+    -0.166_693_098_239,
+    0.142_182_291_645,
+    -0.123_830_023_09,
+    0.118_751_028_45,
+    -0.117_991_350_089,
+    0.069_216_729_454_6,
+];
+
+/// Coefficients of `erf(t) / t - 1`, of the square of `t`.
+pub(super) const ERF_SMALL: [f32; 7] = [
+    0.128_379_166_591,
+    -0.376_126_332_034,
+    0.112_836_863_519,
+    -0.026_858_851_228_3,
+    0.005_199_599_841_01,
+    -0.000_812_580_615_204,
+    8.296_607_823_14e-5,
+];
+
+/// Coefficients of `G(t)`.
+pub(super) const ERF_LARGE: [f32; 7] = [
+    0.128_648_493_322,
+    0.635_151_302_575,
+    0.106_236_902_912,
+    -0.023_762_086_860_6,
+    0.003_642_471_457_04,
+    -0.000_322_807_213_055,
+    1.123_167_526_63e-5,
+];
+
 /// Adding and subtracting this rounds a small float to the nearest integer; the sum's bits hold that integer.
-const ROUNDER: f32 = 12_582_912.0;
+pub(super) const ROUNDER: f32 = 12_582_912.0;
 pub(super) const ROUNDER64: f64 = 6_755_399_441_055_744.0;
 /// What the nearest f32 to pi/2 is short of it.
 pub(super) const HALF_PI_LOW: f32 = -4.371_139e-8;
-const LN_2_HIGH: f32 = 0.693_359_375;
-const LN_2_LOW: f32 = -2.121_944_400_547e-4;
+pub(super) const LN_2_HIGH: f32 = 0.693_359_375;
+pub(super) const LN_2_LOW: f32 = -2.121_944_400_547e-4;
 
 /// `2^n` for `n` in `-126..=127`.
 #[inline(always)]
@@ -351,37 +374,14 @@ pub(super) fn reduced_expm1<const FUSED: bool>(x: f32) -> (i32, f32) {
     let rounded = shifted - ROUNDER;
     let r = fma::<FUSED>(rounded, -LN_2_HIGH, x);
     let r = fma::<FUSED>(rounded, -LN_2_LOW, r);
-    let p = polynomial::<FUSED, 6>(
-        r,
-        [
-            0.500_000_004_667,
-            0.166_666_668_178,
-            0.041_666_353_532_4,
-            0.008_333_272_840_11,
-            0.001_394_110_270_22,
-            0.000_199_143_016_601,
-        ],
-    );
+    let p = polynomial::<FUSED, 6>(r, EXPM1);
     (n, fma::<FUSED>(r * r, p, r))
 }
 
 /// `log1p(f) - f` for `1 + f` in `[sqrt(1/2), sqrt(2)]`.
 #[inline(always)]
 fn reduced_log1p_tail<const FUSED: bool>(f: f32) -> f32 {
-    let q = polynomial::<FUSED, 9>(
-        f,
-        [
-            0.333_333_101_713,
-            -0.249_999_858_154,
-            0.200_022_475_917,
-            -0.166_693_098_239,
-            0.142_182_291_645,
-            -0.123_830_023_09,
-            0.118_751_028_45,
-            -0.117_991_350_089,
-            0.069_216_729_454_6,
-        ],
-    );
+    let q = polynomial::<FUSED, 9>(f, LOG1P);
     let square = f * f;
     fma::<FUSED>(square * f, q, -0.5 * square)
 }

@@ -2,17 +2,16 @@
 
 use std::ops::Range;
 
-use arenagrad_graph::{DType, Elementwise, StorageType};
+use arenagrad_graph::{DType, Elementwise};
 
 use super::ahead::Ahead;
+use super::body::{Beside, Body};
 use super::buffer::{Operands, Part, Parts};
 use super::code::{Code, Setup, StoredRegister, Translation};
 use super::lanes::{self, Long, Long2};
 use super::narrow::{Source, of_storage};
 use super::processor::{Arch, Vectorise, dispatch};
-use super::random::uniform;
-use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
-use super::walk;
+use super::registers::{Bank, Borrowed, LANES, LONG_BLOCK, Lane, Lanes, Register};
 use crate::program::ProgramInput;
 
 /// What a kernel computed before its epilogue, from the epilogue's first domain position on.
@@ -47,7 +46,7 @@ pub(super) enum Outputs<'a, 'b> {
 
 impl<'b> Outputs<'_, 'b> {
     #[inline(always)]
-    fn parts(&self) -> &Parts<'b> {
+    pub(super) fn parts(&self) -> &Parts<'b> {
         match self {
             Outputs::Read(parts) => parts,
             Outputs::Written(parts) => parts,
@@ -73,7 +72,7 @@ pub(super) struct Sources<'a> {
 impl<'a> Sources<'a> {
     /// The elements of one of the program's inputs.
     #[inline(always)]
-    fn input<T: Lane>(&self, input: u32) -> &'a [T] {
+    pub(super) fn input<T: Lane>(&self, input: u32) -> &'a [T] {
         self.operands.typed::<T>(self.first + input as usize)
     }
 
@@ -88,6 +87,7 @@ impl<'a> Sources<'a> {
             Some(borrowed) => {
                 let (elements, position) = match borrowed {
                     Borrowed::Repeated => return bank.repeated(register),
+                    Borrowed::Output { .. } => panic!("only fragments read what stands in an output"),
                     Borrowed::Input { input, position } => (self.input::<T>(input), position),
                     Borrowed::Accumulators { position } => (self.accumulators.typed::<T>(), position),
                 };
@@ -99,14 +99,44 @@ impl<'a> Sources<'a> {
 
 /// Computes the uniform values.
 pub(super) fn run_prologue(arch: Arch, setup: &Setup, bank: &mut Bank, sources: &Sources<'_>) {
-    run_block(arch, &setup.prologue, bank, sources, Outputs::Read(&Parts::new()), (0, 0..1), &mut Ahead::none());
+    let outputs = Outputs::Read(&Parts::new());
+    run_code(arch, (&setup.prologue, None), bank, sources, outputs, (0, 0..1), &mut Ahead::none());
 }
 
-/// Computes the varying values of the domain positions `range`, at most a block. `outputs` are those from
+/// Computes the varying values of the domain positions `range`, as many as the bank has room for. `outputs` are those from
 /// domain index `base` on, which inputs may share. With each instruction some of what is `ahead` is asked for.
 pub(super) fn run_block(
     arch: Arch,
-    code: &[Code],
+    body: &Body,
+    bank: &mut Bank,
+    sources: &Sources<'_>,
+    outputs: Outputs<'_, '_>,
+    place: (usize, Range<usize>),
+    ahead: &mut Ahead,
+) {
+    run_code(arch, (&body.code, Some((body, NOTHING))), bank, sources, outputs, place, ahead);
+}
+
+/// As [`run_block`], of a body that is told more than its block.
+pub(super) fn run_block_beside(
+    arch: Arch,
+    (body, beside): (&Body, &Beside),
+    bank: &mut Bank,
+    sources: &Sources<'_>,
+    outputs: Outputs<'_, '_>,
+    place: (usize, Range<usize>),
+    ahead: &mut Ahead,
+) {
+    run_code(arch, (&body.code, Some((body, beside))), bank, sources, outputs, place, ahead);
+}
+
+/// What most fragments are told.
+const NOTHING: &Beside = &Beside::nothing();
+
+/// Runs code, and the fragments that it names.
+fn run_code(
+    arch: Arch,
+    (code, body): (&[Code], Option<(&Body, &Beside)>),
     bank: &mut Bank,
     sources: &Sources<'_>,
     outputs: Outputs<'_, '_>,
@@ -114,16 +144,16 @@ pub(super) fn run_block(
     ahead: &mut Ahead,
 ) {
     let (start, length) = (range.start, range.len());
-    debug_assert!(length <= BLOCK);
+    debug_assert!(length <= LONG_BLOCK);
     if !code.is_empty() {
         // By reference: a copy of it that was written piece by piece just before would be waited for, which is felt in blocks of a few elements.
-        dispatch(arch, &mut Block { code, bank, sources, outputs, base, start, length, output: None, ahead });
+        dispatch(arch, &mut Block { code, body, bank, sources, outputs, base, start, length, output: None, ahead });
     }
 }
 
 /// Whether code whose value goes to an output has written it there: to whole chunks of memory in which elements are values.
 #[inline(always)]
-fn is_written_in_place(part: &Part<'_>, length: usize) -> bool {
+pub(super) fn is_written_in_place(part: &Part<'_>, length: usize) -> bool {
     length.is_multiple_of(LANES) && part.storage().is_native()
 }
 
@@ -154,16 +184,26 @@ pub(super) fn store(bank: &Bank, output: StoredRegister, part: &mut Part<'_>, ra
     of_storage!(part.storage(), E => store_typed::<E>(bank, output.register, &mut part.typed_mut()[range]));
 }
 
+/// Which positions of the domain are computed.
+pub(super) struct BlockPlace {
+    /// The domain index of the first element of the outputs.
+    pub(super) base: usize,
+    pub(super) start: usize,
+    pub(super) length: usize,
+}
+
 /// Code that is being run over some positions of the domain.
 pub(super) struct Block<'a, 'b> {
-    code: &'a [Code],
-    bank: &'a mut Bank,
+    pub(super) code: &'a [Code],
+    /// What the code's fragments belong to, and what they are told.
+    pub(super) body: Option<(&'a Body, &'a Beside)>,
+    pub(super) bank: &'a mut Bank,
     /// By reference: what is written just before, piece by piece, is waited for where it is read as a whole.
-    sources: &'a Sources<'a>,
-    outputs: Outputs<'a, 'b>,
-    base: usize,
-    start: usize,
-    length: usize,
+    pub(super) sources: &'a Sources<'a>,
+    pub(super) outputs: Outputs<'a, 'b>,
+    pub(super) base: usize,
+    pub(super) start: usize,
+    pub(super) length: usize,
     /// The output to which the code that is being executed writes its value.
     output: Option<u32>,
     ahead: &'a mut Ahead,
@@ -211,13 +251,13 @@ macro_rules! write_value {
 
 impl Block<'_, '_> {
     #[inline(always)]
-    fn chunks(&self) -> usize {
+    pub(super) fn chunks(&self) -> usize {
         self.length.div_ceil(LANES)
     }
 
     /// The value of a register in the first `chunks` chunks.
     #[inline(always)]
-    fn lanes<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {
+    pub(super) fn lanes<T: Lane>(&self, register: Register, chunks: usize) -> Lanes<'_, T> {
         self.sources.lanes(self.bank, register, chunks)
     }
 
@@ -225,6 +265,13 @@ impl Block<'_, '_> {
     fn execute<const FUSED: bool>(&mut self, code: Code) {
         match code {
             Code::Load { input, target, .. } if !self.stored(input).is_native() => self.load_narrow(input, target),
+            Code::Borrow { input, target, .. } if !self.stored(input).is_native() => self.load_narrow(input, target),
+            Code::Borrow { dtype, input, target } => match dtype {
+                DType::F32 => self.borrow_output::<f32>(input, target),
+                DType::F64 => self.borrow_output::<f64>(input, target),
+                DType::I32 => self.borrow_output::<i32>(input, target),
+                DType::Bool => self.borrow_output::<u8>(input, target),
+            },
             Code::Load { dtype, input, target, borrows } => match dtype {
                 DType::F32 => self.load::<f32>(input, target, borrows),
                 DType::F64 => self.load::<f64>(input, target, borrows),
@@ -243,7 +290,16 @@ impl Block<'_, '_> {
                 self.output = output;
                 self.elementwise::<FUSED>(code, operation, from, to, target);
             }
+            Code::Fragment { number } => self.fragment(number),
         }
+    }
+
+    #[inline(never)]
+    fn fragment(&mut self, number: u32) {
+        let (body, beside) = self.body.expect("only a body has fragments");
+        let Block { bank, sources, outputs, base, start, length, .. } = self;
+        let place = BlockPlace { base: *base, start: *start, length: *length };
+        body.run(number, bank, sources, outputs, beside, &place);
     }
 
     #[inline(always)]
@@ -282,128 +338,6 @@ impl Block<'_, '_> {
                 _,
             ) => self.execute_seldom(code),
         }
-    }
-
-    /// The type of an input's elements.
-    #[inline(always)]
-    fn stored(&self, input: u32) -> StorageType {
-        match self.sources.inputs[input as usize].in_place {
-            Some(output) => self.outputs.parts()[output as usize].storage(),
-            None => self.sources.operands.buffer(self.sources.first + input as usize).storage(),
-        }
-    }
-
-    /// Loads an input whose elements are narrower than the values.
-    #[inline(never)]
-    fn load_narrow(&mut self, input: u32, target: Register) {
-        of_storage!(self.stored(input), E => self.load_elements::<E>(input, target));
-    }
-
-    fn load_elements<E: Source>(&mut self, input: u32, target: Register) {
-        let described = &self.sources.inputs[input as usize];
-        let (start, length) = (self.start, self.length);
-        if let Some(output) = described.in_place {
-            let at = start - self.base;
-            let data = &self.outputs.parts()[output as usize].typed::<E>()[at..at + length];
-            E::load_all(data, &mut self.bank.varying_mut::<E::Value>(target)[..length]);
-            return;
-        }
-        let data = self.sources.operands.typed::<E>(self.sources.first + input as usize);
-        if target.is_uniform() {
-            self.bank.set_uniform(target, data[described.view.offset()].load());
-        } else {
-            E::read(data, &described.view, start, &mut self.bank.varying_mut::<E::Value>(target)[..length]);
-        }
-    }
-
-    #[inline(always)]
-    fn load<T: Lane>(&mut self, input: u32, target: Register, borrows: bool) {
-        let described = &self.sources.inputs[input as usize];
-        let (start, length) = (self.start, self.length);
-        if let Some(output) = described.in_place {
-            let at = start - self.base;
-            let data = self.outputs.parts()[output as usize].typed::<T>();
-            self.bank.varying_mut::<T>(target)[..length].copy_from_slice(&data[at..at + length]);
-            return;
-        }
-        let data = self.sources.input::<T>(input);
-        if target.is_uniform() {
-            self.bank.set_uniform(target, data[described.view.offset()]);
-            return;
-        }
-        // Elements past the block fill its last chunk up; nobody looks at what becomes of them.
-        if borrows
-            && let Some(position) = walk::contiguous(&described.view, start, length)
-            && position + self.chunks() * LANES <= data.len()
-        {
-            self.bank.borrow::<T>(target, Borrowed::Input { input, position });
-        } else if borrows && let Some(position) = walk::repeated(&described.view, start, length) {
-            self.bank.repeat(target, data[position]);
-        } else {
-            walk::read(data, &described.view, start, &mut self.bank.varying_mut::<T>(target)[..length]);
-        }
-    }
-
-    #[inline(always)]
-    fn accumulator<T: Lane>(&mut self, values: &[T], target: Register, borrows: bool) {
-        let at = self.start - self.sources.accumulator_base;
-        let length = self.length;
-        if borrows && at + self.chunks() * LANES <= values.len() {
-            self.bank.borrow::<T>(target, Borrowed::Accumulators { position: at });
-            return;
-        }
-        self.bank.varying_mut::<T>(target)[..length].copy_from_slice(&values[at..at + length]);
-    }
-
-    #[inline(always)]
-    fn iota(&mut self, inner: usize, extent: usize, first: usize, target: Register) {
-        let (start, length) = (first + self.start, self.length);
-        let elements = &mut self.bank.varying_mut::<i32>(target)[..length];
-        let mut done = length.min(inner.saturating_mul(extent));
-        let mut rest = &mut elements[..done];
-        let (mut coordinate, mut within) = (start / inner % extent, start % inner);
-        while !rest.is_empty() {
-            // A run along the axis, or of one coordinate.
-            let run = if inner == 1 { extent - coordinate } else { inner - within }.min(rest.len());
-            let (head, tail) = rest.split_at_mut(run);
-            rest = tail;
-            if inner == 1 {
-                let first = coordinate as i32;
-                for (element, i) in head.iter_mut().zip(0..) {
-                    *element = first.wrapping_add(i);
-                }
-                coordinate = 0;
-            } else {
-                head.fill(coordinate as i32);
-                within = 0;
-                coordinate = if coordinate + 1 == extent { 0 } else { coordinate + 1 };
-            }
-        }
-        // Coordinates repeat with the axis: what has been written is a whole number of periods.
-        while done < length {
-            let copied = done.min(length - done);
-            elements.copy_within(..copied, done);
-            done += copied;
-        }
-    }
-
-    #[inline(always)]
-    fn uniform(&mut self, seed: u64, step: Register, first: usize, target: Register) {
-        let chunks = self.chunks();
-        let mut out = self.bank.take::<f32>(target);
-        let steps = self.lanes::<i32>(step, chunks);
-        let mut index = (first + self.start) as u32;
-        for (i, chunk) in out.chunks(chunks).iter_mut().enumerate() {
-            let steps = match steps {
-                Lanes::Uniform(steps) => steps,
-                Lanes::Varying(steps) => &steps[i],
-            };
-            for lane in 0..LANES {
-                chunk[lane] = uniform(seed, steps[lane], u64::from(index.wrapping_add(lane as u32)));
-            }
-            index = index.wrapping_add(LANES as u32);
-        }
-        self.bank.put(target, out);
     }
 
     #[inline(always)]

@@ -6,7 +6,8 @@
 //! any number of threads. WebAssembly has one thread, and there everything runs on it.
 //!
 //! Elementwise code is run by an interpreter, block by block: each instruction is one loop over a block's registers, compiled
-//! for several instruction sets of which the processor's widest is taken. The module knows nothing of plans: which buffers a
+//! for several instruction sets of which the processor's widest is taken. Where it is known how to write code for the processor, instructions that follow one another are
+//! one such loop (`machine_code`). The module knows nothing of plans: which buffers a
 //! step reads and writes, and that they are long enough, is the caller's business, and a mismatch is a broken invariant.
 
 mod ahead;
@@ -19,6 +20,7 @@ mod attention;
 mod bell;
 mod block;
 mod block_order;
+mod body;
 mod buffer;
 mod cache_lines;
 mod code;
@@ -35,6 +37,9 @@ mod hyperbolic;
 mod interpret;
 mod lanes;
 mod linear_algebra;
+mod load;
+#[cfg_attr(not(all(target_arch = "x86_64", any(unix, windows))), path = "no_machine_code.rs")]
+mod machine_code;
 mod matmul;
 mod narrow;
 mod nest;

@@ -20,6 +20,9 @@ pub(super) const LANES: usize = 16;
 /// The elements of a block: its registers together stay in the nearest cache.
 pub(super) const BLOCK: usize = 1024;
 
+/// The most elements of a block that fragments compute, which need no register for most values: a call of one is then felt less.
+pub(super) const LONG_BLOCK: usize = 4 * BLOCK;
+
 /// `LANES` neighbouring elements.
 pub(super) type Chunk<T> = [T; LANES];
 
@@ -69,6 +72,8 @@ pub(super) enum Borrowed {
     Repeated,
     /// In an input of the program.
     Input { input: u32, position: usize },
+    /// In an output that an input shares the memory of, which fragments alone read.
+    Output { output: u32, position: usize },
     /// In what the kernel computed before its epilogue.
     Accumulators { position: usize },
 }
@@ -96,6 +101,12 @@ impl Allocation {
         if !uniform && let Some(index) = self.free[dtype].pop() {
             return Register::new(index, uniform);
         }
+        self.define_source(DType::ALL[dtype], uniform)
+    }
+
+    /// A register that no other value has had.
+    pub(super) fn define_source(&mut self, dtype: DType, uniform: bool) -> Register {
+        let dtype = dtype as usize;
         let count = if uniform { &mut self.demand.uniform[dtype] } else { &mut self.demand.varying[dtype] };
         *count += 1;
         Register::new(*count - 1, uniform)
@@ -127,7 +138,7 @@ impl Bank {
     /// Registers for blocks of at most `elements` elements.
     pub(super) fn new(demand: &Demand, elements: usize) -> Self {
         fn registers<T: Element>(demand: &Demand, elements: usize) -> Registers<T> {
-            let chunks = elements.min(BLOCK).div_ceil(LANES);
+            let chunks = elements.div_ceil(LANES);
             let of = T::DTYPE as usize;
             Registers {
                 varying: vec![cache_lines::zeros::<T>(chunks); demand.varying[of] as usize],

@@ -5,8 +5,11 @@
 
 use arenagrad_graph::{DType, ReduceFunction};
 
+use super::fragments::make_fragments;
 use super::schedule::{Schedule, for_each_operand};
-use crate::cpu::code::{Code, Setup, StoredRegister, write_in_place};
+use crate::cpu::body::Body;
+use crate::cpu::code::{Code, Setup, StoredRegister, is_source, write_in_place};
+use crate::cpu::machine_code::Vectors;
 use crate::cpu::registers::{Allocation, Register};
 use crate::{Instruction, Nest as NestKernel, NestInstruction, ProgramInput, Space};
 
@@ -23,10 +26,12 @@ pub(super) struct Translation {
     pub(super) whole: Section,
     /// The inputs; one that shares the buffer of an output names it by its place among the outputs of its space.
     pub(super) inputs: Vec<ProgramInput>,
-    /// The element registers of values that are kept from one pass to the next, where a row is several blocks.
+    /// The element registers of values that are kept from one pass to the next, where what is cheap is computed anew.
     pub(super) kept: Vec<(DType, Register)>,
     /// The folds that give values of each space, in the order of its number.
     pub(super) totals: [Vec<Total>; 4],
+    /// Whether fragments ask for the elements of the next row.
+    pub(super) asks_ahead: bool,
 }
 
 /// What a fold gives.
@@ -43,11 +48,13 @@ pub(super) struct Total {
 pub(super) struct Section {
     /// What is brought here first.
     pub(super) transfers: Vec<Transfer>,
-    pub(super) body: Vec<Code>,
+    pub(super) body: Body,
     /// Which outputs of the space are written.
     pub(super) stores: Vec<Store>,
-    /// The folds of what has been computed.
+    /// The folds of what has been computed that are no part of the code.
     pub(super) folds: Vec<Fold>,
+    /// The folds that are part of the code, in their order there.
+    pub(super) coded_folds: Vec<Fold>,
     /// Which of the values that are kept are read or written.
     pub(super) kept: Vec<usize>,
 }
@@ -63,6 +70,7 @@ pub(super) struct Transfer {
 /// Writes a register to an output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Store {
+    pub(super) dtype: DType,
     pub(super) stored: StoredRegister,
     /// The place of the output among those of its space.
     pub(super) part: usize,
@@ -113,7 +121,7 @@ struct Translator<'a> {
 const SPACES: [Space; 4] = [Space::Element, Space::Row, Space::Column, Space::Whole];
 
 impl Translation {
-    pub(super) fn new(nest: &NestKernel, schedule: &Schedule) -> Translation {
+    pub(super) fn new(nest: &NestKernel, schedule: &Schedule, vectors: Option<Vectors>) -> Translation {
         let mut counts = [0; 4];
         let mut count = |space: Space| {
             counts[space as usize] += 1;
@@ -145,21 +153,26 @@ impl Translation {
         let kept = translator.define_kept();
         let mut rows = vec![translator.section_of(Space::Row, 0)];
         let mut passes = Vec::new();
-        if schedule.layout.blocks == 1 {
+        if !schedule.layout.recomputes {
             (0..schedule.passes).for_each(|pass| translator.count_uses(pass));
         }
         for pass in 0..schedule.passes {
-            if schedule.layout.blocks > 1 {
+            if schedule.layout.recomputes {
                 translator.count_uses(pass);
             }
             passes.push(translator.pass(pass));
             rows.push(translator.section_of(Space::Row, pass + 1));
         }
         let whole = translator.section_of(Space::Whole, schedule.passes);
-        let columns = translator.section_of(Space::Column, schedule.passes);
+        let mut columns = translator.section_of(Space::Column, schedule.passes);
+        let mut asks_ahead = false;
+        if let Some(vectors) = vectors {
+            asks_ahead =
+                make_fragments(nest, &mut passes, &mut columns, &kept, &translator.inputs, (&schedule.layout, vectors));
+        }
         let inputs = translator.inputs;
         let setups = translator.scopes.map(|scope| Setup { demand: scope.allocation.demand(), ..scope.setup });
-        Translation { setups, rows, passes, columns, whole, inputs, kept, totals }
+        Translation { setups, rows, passes, columns, whole, inputs, kept, totals, asks_ahead }
     }
 }
 
@@ -186,12 +199,20 @@ impl Scope {
         register
     }
 
+    /// As [`Scope::define`], of a value that is not computed of others; see [`is_source`].
+    fn define_source(&mut self, number: usize, dtype: DType) -> Register {
+        let register = self.allocation.define_source(dtype, false);
+        self.registers[number] = Some(register);
+        register
+    }
+
     /// Notes that a value has been read once more, and frees its register after the last time.
-    fn release(&mut self, number: usize, dtype: DType) {
+    fn release(&mut self, number: usize, dtype: DType, is_source: bool) {
         if let Some(uses) = &mut self.uses[number] {
             *uses -= 1;
             if *uses == 0
                 && let Some(register) = self.registers[number].take()
+                && !is_source
             {
                 self.allocation.release(dtype, register);
             }
@@ -266,7 +287,7 @@ impl Translator<'_> {
     /// Gives what is kept of a row of several blocks registers that nothing else is computed in.
     fn define_kept(&mut self) -> Vec<(DType, Register)> {
         let mut kept = Vec::new();
-        if self.schedule.layout.blocks > 1 {
+        if self.schedule.layout.recomputes {
             for number in (0..self.nest.values.len()).filter(|&number| self.schedule.kept[number]) {
                 let dtype = self.dtype(number);
                 let register = self.scopes[Space::Element as usize].define(number, dtype, false);
@@ -365,7 +386,7 @@ impl Translator<'_> {
         }
         // The target is chosen before the operands are released: no instruction writes what it reads.
         let target = self.target(space, number, section);
-        section.body.push(Code::new(instruction, self.dtype(number), operands, target));
+        section.body.code.push(Code::new(instruction, self.dtype(number), operands, target));
         for &operand in &read[..count] {
             self.release(space, operand as usize);
         }
@@ -375,7 +396,8 @@ impl Translator<'_> {
     fn finish(&mut self, space: Space, level: u32, section: &mut Section) {
         for (output, part) in self.outputs_of(space, level).collect::<Vec<_>>() {
             let register = self.operand(space, output, section);
-            section.stores.push(Store { stored: StoredRegister { register, in_place: false }, part });
+            let stored = StoredRegister { register, in_place: false };
+            section.stores.push(Store { dtype: self.dtype(output), stored, part });
         }
         for (number, operand) in self.folds_of(space, level).collect::<Vec<_>>() {
             let value = &self.nest.values[number];
@@ -396,7 +418,7 @@ impl Translator<'_> {
         {
             let register = store.stored.register;
             store.stored.in_place = self.is_only_stored(output)
-                && write_in_place(&mut section.body, &self.inputs, register, self.dtype(output), part as u32);
+                && write_in_place(&mut section.body.code, &self.inputs, register, self.dtype(output), part as u32);
         }
         for (output, _) in self.outputs_of(space, level).collect::<Vec<_>>() {
             self.release(space, output);
@@ -417,7 +439,17 @@ impl Translator<'_> {
             return self.kept_register(number, section);
         }
         let dtype = self.dtype(number);
+        if self.is_source(number) {
+            return self.scopes[space as usize].define_source(number, dtype);
+        }
         self.scopes[space as usize].define(number, dtype, false)
+    }
+
+    fn is_source(&self, number: usize) -> bool {
+        match &self.nest.values[number].instruction {
+            NestInstruction::Compute(instruction) => is_source(instruction),
+            NestInstruction::Fold { .. } => false,
+        }
     }
 
     /// The register of a value that is kept, which the section needs.
@@ -452,14 +484,16 @@ impl Translator<'_> {
         let NestInstruction::Compute(Instruction::Load { input }) = value.instruction else {
             panic!("value {number} is read before {:?} defines it", value.instruction)
         };
-        let target = self.scopes[space as usize].define(number, value.dtype, false);
+        let dtype = value.dtype;
+        let target = self.target(space, number, section);
         let borrows = !self.nest.outputs.contains(&(number as u32));
-        section.body.push(Code::Load { dtype: value.dtype, input, target, borrows });
+        section.body.code.push(Code::Load { dtype, input, target, borrows });
         target
     }
 
     fn release(&mut self, space: Space, number: usize) {
         let dtype = self.dtype(number);
-        self.scopes[space as usize].release(number, dtype);
+        let is_source = self.is_source(number);
+        self.scopes[space as usize].release(number, dtype, is_source);
     }
 }

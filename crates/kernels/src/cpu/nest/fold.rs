@@ -6,21 +6,25 @@
 
 use arenagrad_graph::{AlignedVec, ReduceFunction};
 
+use crate::cpu::body::FOLDED_CHUNKS;
 use crate::cpu::cache_lines::AtLine;
 use crate::cpu::interpret::Sources;
 use crate::cpu::processor::Vectorise;
 use crate::cpu::reducible::{Reducible, combine, combine_elements, identity};
-use crate::cpu::registers::{BLOCK, Bank, LANES, Lanes, Register};
+use crate::cpu::registers::{BLOCK, Bank, LANES, LONG_BLOCK, Lanes, Register};
 
 /// Elements are met in so many chunks at once, each with sums of its own.
-const ROUNDS: usize = 4;
+const ROUNDS: usize = FOLDED_CHUNKS;
+
+/// The folds of these chunks.
+pub(super) type FoldedChunks<T> = [[T; LANES]; ROUNDS];
 
 /// The widest rows of which several are folded side by side, element by element, and how many.
 const NARROW: usize = 2 * LANES;
 const SIDE_BY_SIDE: usize = 8;
 
 /// How many rows are summed in the element type before they are added to the totals of the columns.
-const RUN: usize = 8;
+const RUN: usize = 16;
 
 /// A total for each lane.
 pub(super) type LaneTotals<T> = [<T as crate::cpu::total::Summable>::Total; LANES];
@@ -65,8 +69,15 @@ pub(super) fn with_elements<T: Reducible, R>(
 ) -> R {
     match sources.lanes::<T>(bank, register, length.div_ceil(LANES)) {
         Lanes::Varying(chunks) => fold(&chunks.as_flattened()[..length]),
-        Lanes::Uniform(&[value, ..]) => fold(&[value; BLOCK][..length]),
+        Lanes::Uniform(&[value, ..]) => with_repeated(value, length, fold),
     }
+}
+
+/// Gives so many elements that are one value to `fold`. It is seldom, and a function of its own: what they stand in would be part of every caller's stack.
+#[cold]
+#[inline(never)]
+fn with_repeated<T: Reducible, R>(value: T, length: usize, fold: impl FnOnce(&[T]) -> R) -> R {
+    fold(&[value; LONG_BLOCK][..length])
 }
 
 /// Combines the totals of lanes with elements, at most a block.
@@ -105,10 +116,43 @@ fn fold_lanes_with<T: Reducible>(
     for (fold, &value) in folds[ROUNDS - 1].iter_mut().zip(rest) {
         *fold = combine_two(*fold, value);
     }
+    join_chunks(function, folds, totals, combine_two);
+}
+
+/// Combines the totals of lanes with the folds of some chunks.
+#[inline(always)]
+fn join_chunks<T: Reducible>(
+    function: ReduceFunction,
+    folds: &FoldedChunks<T>,
+    totals: &mut LaneTotals<T>,
+    combine_two: impl Fn(T, T) -> T,
+) {
     for lane in 0..LANES {
         let fold =
             combine_two(combine_two(folds[0][lane], folds[1][lane]), combine_two(folds[2][lane], folds[3][lane]));
         totals[lane] = combine::<T>(function, totals[lane], fold.total());
+    }
+}
+
+/// Combines a total with what code has folded into chunks.
+pub(super) struct JoinChunks<'a> {
+    pub(super) function: ReduceFunction,
+    pub(super) folds: &'a FoldedChunks<f32>,
+    pub(super) totals: &'a mut LaneTotals<f32>,
+}
+
+impl Vectorise for JoinChunks<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let JoinChunks { function, folds, totals } = self;
+        match function {
+            ReduceFunction::Sum => join_chunks(function, folds, totals, combine_elements::sum),
+            ReduceFunction::Max => join_chunks(function, folds, totals, combine_elements::max),
+            ReduceFunction::Min => join_chunks(function, folds, totals, combine_elements::min),
+            ReduceFunction::Product => join_chunks(function, folds, totals, combine_elements::product),
+        }
     }
 }
 
@@ -265,6 +309,11 @@ fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: imp
 }
 
 impl<T: Reducible> ColumnTotals<T> {
+    /// The folds of the last few rows.
+    pub(super) fn run_mut(&mut self) -> &mut [T] {
+        &mut self.run
+    }
+
     pub(super) fn new(columns: usize) -> Self {
         ColumnTotals {
             totals: AlignedVec::repeated(T::default().total(), columns),

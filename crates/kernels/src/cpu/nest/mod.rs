@@ -1,13 +1,14 @@
 //! Nests: elementwise work with reductions along rows and columns in between.
 //!
 //! A row, or a group of short ones, is passed over as often as its folds need; in each pass its elements are computed
-//! block by block by the interpreter of elementwise code, while the row is in the cache. Rows are cut into
+//! block by block by the interpreter of elementwise code, while the row is in the cache; folds may be part of the code where it is machine code. Rows are cut into
 //! partitions whose size depends on the nest alone. Each has its own totals of what is folded over rows; they are combined in
 //! order at the end, so that a result has the same bits on any number of threads.
 
 mod after;
 mod code;
 mod fold;
+mod fragments;
 mod rows;
 mod schedule;
 mod totals;
@@ -19,6 +20,7 @@ use std::ops::Range;
 use super::ahead::Streams;
 use super::buffer::{Operands, Parts, part};
 use super::interpret::{Accumulators, Sources};
+use super::machine_code::{self, Vectors};
 use super::parallel;
 use super::processor::detect;
 use crate::{Nest as NestKernel, Space, cost};
@@ -45,8 +47,13 @@ pub(super) struct Nest {
 impl Nest {
     /// A nest made ready; see [`crate::Kernel::Nest`].
     pub(super) fn new(nest: &NestKernel) -> Nest {
-        let schedule = Schedule::new(nest);
-        let translation = Translation::new(nest, &schedule);
+        Nest::with_vectors(nest, machine_code::vectors(detect()))
+    }
+
+    /// As [`Nest::new`], with fragments for these vectors.
+    pub(super) fn with_vectors(nest: &NestKernel, vectors: Option<Vectors>) -> Nest {
+        let schedule = Schedule::new(nest, vectors.is_some());
+        let translation = Translation::new(nest, &schedule, vectors);
         let layout = schedule.layout;
         let partitions = layout.rows.div_ceil(layout.partition);
         let totals = (0..partitions).map(|_| Totals::new(&translation, nest.columns)).collect();
@@ -102,7 +109,7 @@ fn streams(nest: &NestKernel, translation: &Translation, layout: Layout) -> Stre
     let values = nest.outputs.iter().map(|&output| &nest.values[output as usize]);
     let of_elements = values.filter(|value| value.space == Space::Element);
     let output_bytes = of_elements.map(|value| cost::size(value.dtype)).sum();
-    let calls: usize = translation.passes.iter().map(|pass| pass.body.len() + pass.folds.len()).sum();
+    let calls: usize = translation.passes.iter().map(|pass| pass.body.code.len() + pass.folds.len()).sum();
     Streams::new(&translation.inputs, output_bytes, nest.rows * nest.columns, calls)
 }
 

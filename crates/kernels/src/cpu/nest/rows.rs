@@ -5,15 +5,19 @@ use std::ops::Range;
 use arenagrad_graph::DType;
 
 use super::code::{Fold, Section, Translation};
-use super::fold::{EndRow, FoldColumns, FoldRows, FoldRun, combine_lanes, expand, with_elements};
+use super::fold::{
+    EndRow, FoldColumns, FoldRows, FoldRun, FoldedChunks, JoinChunks, combine_lanes, expand, with_elements,
+};
 use super::schedule::Layout;
 use super::totals::{Foldable, RunTotal, Totals, not_foldable};
 use crate::Space;
 use crate::cpu::ahead::{Ahead, Streams};
+use crate::cpu::body::{Beside, FOLDED_CHUNKS, FoldTarget, MOST_FOLDS};
 use crate::cpu::buffer::{Part, Parts, split_parts};
-use crate::cpu::cache_lines::{self, CacheLine};
-use crate::cpu::interpret::{Outputs, Sources, run_block, run_prologue, store};
+use crate::cpu::cache_lines::{self, AtLine, CacheLine};
+use crate::cpu::interpret::{Outputs, Sources, run_block, run_block_beside, run_prologue, store};
 use crate::cpu::processor::{Arch, dispatch};
+use crate::cpu::reducible::identity;
 use crate::cpu::registers::{BLOCK, Bank, LANES, Lane, Register};
 
 /// What all tasks of a nest share.
@@ -32,8 +36,10 @@ pub(super) struct Worker {
     rows: Bank,
     /// What is kept of a row from one pass to the next.
     kept: Vec<Kept>,
-    /// The folds of a row that is several blocks.
+    /// The folds of a row over which passes go that compute anew.
     totals: Vec<RunTotal>,
+    /// What code folds into, of each fold of a section: the chunks of each [`BLOCK`] of a block.
+    folded: Vec<Vec<AtLine<FoldedChunks<f32>>>>,
 }
 
 /// A value of a row, block by block. A block's memory is exchanged for that of the value's register while the block is computed.
@@ -64,14 +70,15 @@ impl<'a> RowParts<'a> {
 }
 
 impl Kept {
-    fn new(dtype: DType, blocks: usize) -> Kept {
+    fn new(dtype: DType, layout: &Layout) -> Kept {
+        let chunks = layout.block().div_ceil(LANES);
         let block = match dtype {
-            DType::F32 => cache_lines::zeros::<f32>(BLOCK / LANES),
-            DType::F64 => cache_lines::zeros::<f64>(BLOCK / LANES),
-            DType::I32 => cache_lines::zeros::<i32>(BLOCK / LANES),
-            DType::Bool => cache_lines::zeros::<u8>(BLOCK / LANES),
+            DType::F32 => cache_lines::zeros::<f32>(chunks),
+            DType::F64 => cache_lines::zeros::<f64>(chunks),
+            DType::I32 => cache_lines::zeros::<i32>(chunks),
+            DType::Bool => cache_lines::zeros::<u8>(chunks),
         };
-        Kept { dtype, blocks: vec![block; blocks] }
+        Kept { dtype, blocks: vec![block; layout.blocks] }
     }
 
     /// Exchanges a block's memory for that of the register.
@@ -104,12 +111,16 @@ impl Worker {
     pub(super) fn new(scheme: &NestScheme) -> Worker {
         let NestScheme { layout, translation, .. } = scheme;
         let [elements, rows, ..] = &translation.setups;
-        let totals = if layout.blocks > 1 { &translation.totals[Space::Row as usize][..] } else { &[] };
+        let totals = if layout.recomputes { &translation.totals[Space::Row as usize][..] } else { &[] };
         Worker {
             elements: elements.bank(layout.block()),
             rows: rows.bank(layout.group),
-            kept: translation.kept.iter().map(|&(dtype, _)| Kept::new(dtype, layout.blocks)).collect(),
+            kept: translation.kept.iter().map(|&(dtype, _)| Kept::new(dtype, layout)).collect(),
             totals: totals.iter().map(|total| RunTotal::new(total.dtype)).collect(),
+            folded: vec![
+                vec![AtLine([[0.0; LANES]; FOLDED_CHUNKS]); layout.block().div_ceil(BLOCK)];
+                translation.passes.iter().map(|pass| pass.coded_folds.len()).max().unwrap_or(0)
+            ],
         }
     }
 }
@@ -127,6 +138,8 @@ impl RowTask<'_> {
     pub(super) fn run(&self, worker: &mut Worker, totals: &mut Totals, parts: &mut RowParts<'_>, rows: Range<usize>) {
         let NestScheme { layout, translation, .. } = self.scheme;
         totals.clear(translation);
+        // Filled where it stands: what is written piece by piece just before it is copied is waited for.
+        let mut beside = Beside::nothing();
         let (mut ahead, mut start) = (Ahead::none(), rows.start);
         while start < rows.end {
             let group = Group { start, rows: layout.group.min(rows.end - start) };
@@ -135,9 +148,13 @@ impl RowTask<'_> {
             self.run_rows(worker, first, totals, parts, group);
             let next = (start + group.rows) * layout.width..rows.end.min(start + 2 * group.rows) * layout.width;
             let base = parts.first * layout.width;
-            self.scheme.streams.look(&mut ahead, self.sources, &parts.elements, (base, next));
+            if translation.asks_ahead {
+                self.scheme.streams.addresses(&mut beside.ahead, self.sources, &parts.elements, (base, next));
+            } else {
+                self.scheme.streams.look(&mut ahead, self.sources, &parts.elements, (base, next));
+            }
             for (pass, section) in translation.passes.iter().zip(later) {
-                self.run_pass(worker, pass, totals, parts, (group, is_last), &mut ahead);
+                self.run_pass(worker, pass, totals, parts, (group, is_last), (&mut ahead, &mut beside));
                 self.run_rows(worker, section, totals, parts, group);
             }
             start += group.rows;
@@ -178,29 +195,31 @@ impl RowTask<'_> {
         totals: &mut Totals,
         parts: &mut RowParts<'_>,
         (group, is_last): (Group, bool),
-        ahead: &mut Ahead,
+        (ahead, beside): (&mut Ahead, &mut Beside),
     ) {
         let NestScheme { layout, translation, .. } = self.scheme;
         self.transfer(worker, section, group.rows);
         let elements = group.rows * layout.width;
         let domain = group.start * layout.width;
-        if layout.blocks > 1 {
-            for fold in section.folds.iter().filter(|fold| fold.space == Space::Row) {
+        if layout.recomputes {
+            let folds = section.folds.iter().chain(&section.coded_folds);
+            for fold in folds.filter(|fold| fold.space == Space::Row) {
                 worker.totals[fold.total].clear(fold.function);
             }
         }
         for block in 0..layout.blocks {
-            let first = block * BLOCK;
-            let length = BLOCK.min(elements - first);
+            let first = block * layout.longest;
+            let length = layout.longest.min(elements - first);
             let start = domain + first;
             for &kept in &section.kept {
                 worker.kept[kept].exchange(&mut worker.elements, translation.kept[kept].1, block);
             }
             let base = parts.first * layout.width;
+            fold_targets(worker, section, totals, first..first + length, &mut beside.folds);
             let bank = &mut worker.elements;
-            run_block(
+            run_block_beside(
                 self.scheme.arch,
-                &section.body,
+                (&section.body, &*beside),
                 bank,
                 self.sources,
                 Outputs::Written(&mut parts.elements),
@@ -208,6 +227,7 @@ impl RowTask<'_> {
                 ahead,
             );
             store_section(section, bank, &mut parts.elements, start - base..start - base + length);
+            self.join_folds(worker, section, totals, length);
             for fold in &section.folds {
                 ahead.fetch();
                 match fold.dtype {
@@ -221,12 +241,29 @@ impl RowTask<'_> {
                 worker.kept[kept].exchange(&mut worker.elements, translation.kept[kept].1, block);
             }
         }
-        for fold in &section.folds {
+        for fold in section.folds.iter().chain(&section.coded_folds) {
             match fold.dtype {
                 DType::F32 => self.end_rows::<f32>(worker, fold, totals, is_last),
                 DType::F64 => self.end_rows::<f64>(worker, fold, totals, is_last),
                 DType::I32 => self.end_rows::<i32>(worker, fold, totals, is_last),
                 DType::Bool => not_foldable(),
+            }
+        }
+    }
+
+    /// Combines totals with what the code of a block of `length` elements has folded.
+    fn join_folds(&self, worker: &mut Worker, section: &Section, totals: &mut Totals, length: usize) {
+        let arch = self.scheme.arch;
+        for (fold, blocks) in section.coded_folds.iter().zip(&worker.folded) {
+            let function = fold.function;
+            let total = match fold.space {
+                Space::Row => &mut worker.totals[fold.total],
+                Space::Whole => &mut totals.whole[fold.total],
+                Space::Column | Space::Element => continue,
+            };
+            let totals = f32::run_total_mut(total);
+            for AtLine(folds) in &blocks[..length.div_ceil(BLOCK)] {
+                dispatch(arch, JoinChunks { function, folds, totals });
             }
         }
     }
@@ -266,7 +303,7 @@ impl RowTask<'_> {
         let function = fold.function;
         let sources = self.sources;
         match fold.space {
-            Space::Row if layout.blocks > 1 => {
+            Space::Row if layout.recomputes => {
                 fold_run::<T>(*arch, sources, fold, &worker.elements, length, &mut worker.totals[fold.total]);
             }
             Space::Row => {
@@ -294,7 +331,7 @@ impl RowTask<'_> {
         let NestScheme { arch, layout, .. } = self.scheme;
         let function = fold.function;
         match fold.space {
-            Space::Row if layout.blocks > 1 => {
+            Space::Row if layout.recomputes => {
                 let lanes = T::run_total(&worker.totals[fold.total]);
                 worker.rows.varying_mut::<T>(fold.result)[0] = T::rounded(combine_lanes::<T>(function, lanes));
             }
@@ -305,6 +342,32 @@ impl RowTask<'_> {
             }
             Space::Element => panic!("a fold does not give an element"),
         }
+    }
+}
+
+/// What the code of a section folds a block into, whose elements are of the columns `columns` where it is of one row.
+fn fold_targets(
+    worker: &mut Worker,
+    section: &Section,
+    totals: &mut Totals,
+    columns: Range<usize>,
+    targets: &mut [FoldTarget; MOST_FOLDS],
+) {
+    let folds = section.coded_folds.iter().zip(&mut worker.folded);
+    for (target, (fold, blocks)) in targets.iter_mut().zip(folds) {
+        *target = match fold.space {
+            Space::Column => {
+                let total = f32::column_total_mut(&mut totals.columns[fold.total]);
+                FoldTarget::new(&mut total.run_mut()[columns.clone()])
+            }
+            Space::Row | Space::Whole => {
+                for AtLine(chunks) in &mut *blocks {
+                    chunks.as_flattened_mut().fill(identity::<f32>(fold.function));
+                }
+                FoldTarget::of_chunks(blocks)
+            }
+            Space::Element => panic!("a fold does not give an element"),
+        };
     }
 }
 

@@ -2,9 +2,12 @@
 //!
 //! All of this depends on the nest alone, and never on the number of threads.
 
+use arenagrad_graph::DType;
+
 use crate::cost;
-use crate::cpu::code::is_uniform;
-use crate::cpu::registers::BLOCK;
+use crate::cpu::code::{Code, is_uniform};
+use crate::cpu::machine_code::is_lowered;
+use crate::cpu::registers::{BLOCK, LANES, LONG_BLOCK, Register};
 use crate::{Instruction, Nest as NestKernel, NestInstruction, Space};
 
 /// The widest rows of which several form a block.
@@ -19,8 +22,9 @@ const PARTITIONS_OF_COLUMNS: usize = 64;
 const ROWS_OF_COLUMNS: usize = 16;
 /// The bytes that one task keeps of a row from one pass to the next: what stays in the cache.
 const KEPT: usize = 1 << 20;
-/// Computing a value again costs more than keeping it beyond so many simple operations.
+/// Computing a value again costs more than keeping it beyond so many simple operations: where each writes its value to memory, and in fragments.
 const DEAR: usize = 2;
+const DEAR_IN_FRAGMENTS: usize = 6;
 
 /// How rows form blocks, and groups of rows partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +35,15 @@ pub(super) struct Layout {
     pub(super) width: usize,
     /// How many whole rows form a block; 1 where a row is a block or longer.
     pub(super) group: usize,
+    /// The most elements of a block.
+    pub(super) longest: usize,
     /// How many blocks a row has; 1 where a block has several rows.
     pub(super) blocks: usize,
     /// How many rows form a partition, which has totals of its own: whole groups.
     pub(super) partition: usize,
+    /// Whether what is cheap is computed anew in each pass instead of kept for it: where a row is several blocks, and where a block of one row is computed by
+    /// fragments, for which an instruction costs less than memory does.
+    pub(super) recomputes: bool,
 }
 
 /// Which values each pass over a row computes.
@@ -56,7 +65,7 @@ pub(super) struct Schedule {
 }
 
 impl Layout {
-    fn new(nest: &NestKernel, live: &[bool], uniform: &[bool]) -> Layout {
+    fn new(nest: &NestKernel, live: &[bool], uniform: &[bool], in_fragments: bool) -> Layout {
         let (mut has_elements, mut has_rows, mut has_column_folds) = (false, false, false);
         let mut meet = |space: Space| match space {
             Space::Element => has_elements = true,
@@ -80,20 +89,39 @@ impl Layout {
             (true, true) => (nest.rows, nest.columns),
         };
         let group = if width <= GROUPED { (BLOCK / width).min(rows) } else { 1 };
-        let blocks = width.div_ceil(BLOCK);
+        // Nothing of a row is in registers but what is kept, which is the same however many blocks it is.
+        let longest = if width > BLOCK && width.is_multiple_of(LANES) && in_fragments { LONG_BLOCK } else { BLOCK };
+        let blocks = width.div_ceil(longest);
         let most = if has_column_folds { PARTITIONS_OF_COLUMNS.min(rows / ROWS_OF_COLUMNS) } else { PARTITIONS };
         let count = (rows * width / PARTITION).min(most).max(1);
-        Layout { rows, width, group, blocks, partition: rows.div_ceil(count).next_multiple_of(group) }
+        let partition = rows.div_ceil(count).next_multiple_of(group);
+        let recomputes = blocks > 1 || (group == 1 && width > GROUPED && in_fragments);
+        Layout { rows, width, group, longest, blocks, partition, recomputes }
+    }
+
+    /// Whether a fold that gives values of `space` meets whole chunks of elements alone, all of which belong to one of them, or each to one column.
+    pub(super) fn folds_whole_chunks(&self, space: Space) -> bool {
+        let has_whole_rows = self.width.is_multiple_of(LANES);
+        match space {
+            Space::Row => self.recomputes && has_whole_rows,
+            Space::Column => self.group == 1 && has_whole_rows,
+            Space::Whole if self.group == 1 => has_whole_rows,
+            Space::Whole => {
+                [self.group * self.width, self.rows * self.width].iter().all(|count| count.is_multiple_of(LANES))
+            }
+            Space::Element => false,
+        }
     }
 
     /// The most elements of a block.
     pub(super) fn block(&self) -> usize {
-        (self.group * self.width).min(BLOCK)
+        (self.group * self.width).min(self.longest)
     }
 }
 
 impl Schedule {
-    pub(super) fn new(nest: &NestKernel) -> Schedule {
+    /// The schedule of a nest; `has_fragments` if there are vectors to compile them for.
+    pub(super) fn new(nest: &NestKernel, has_fragments: bool) -> Schedule {
         let values = nest.values.len();
         let levels = nest.levels();
         let passes = nest.passes();
@@ -111,11 +139,12 @@ impl Schedule {
                 NestInstruction::Fold { .. } => false,
             });
         }
-        let layout = Layout::new(nest, &live, &uniform);
+        let in_fragments = has_fragments && is_in_fragments(nest, &uniform);
+        let layout = Layout::new(nest, &live, &uniform, in_fragments);
         let kept = vec![true; values];
         let mut schedule = Schedule { layout, levels, passes, live, uniform, kept, computed: Vec::new() };
-        if layout.blocks > 1 {
-            schedule.kept = schedule.choose_kept(nest);
+        if layout.recomputes {
+            schedule.kept = schedule.choose_kept(nest, if in_fragments { DEAR_IN_FRAGMENTS } else { DEAR });
         }
         schedule.computed = schedule.choose_computed(nest);
         schedule
@@ -128,16 +157,16 @@ impl Schedule {
 
     /// Which values a row of several blocks keeps: those that a later pass needs and that are dear, the dearest first as long as
     /// they fit.
-    fn choose_kept(&self, nest: &NestKernel) -> Vec<bool> {
+    fn choose_kept(&self, nest: &NestKernel, dear: usize) -> Vec<bool> {
         let values = nest.values.len();
         let mut refused = vec![false; values];
         loop {
-            let costs = self.costs_of_recomputation(nest, &refused);
+            let costs = self.costs_of_recomputation(nest, &refused, dear);
             let mut kept = vec![false; values];
             // The last pass in which a value is needed, on the way back from its users.
             let mut needed = self.levels.clone();
             for number in (0..values).rev().filter(|&number| self.is_varying_element(nest, number)) {
-                kept[number] = needed[number] > self.levels[number] && costs[number] > DEAR && !refused[number];
+                kept[number] = needed[number] > self.levels[number] && costs[number] > dear && !refused[number];
                 let need = if kept[number] { self.levels[number] } else { needed[number] };
                 for_each_operand(&nest.values[number].instruction, |operand| {
                     needed[operand] = needed[operand].max(need);
@@ -160,7 +189,7 @@ impl Schedule {
     }
 
     /// What computing each element value again costs, counted as if those that a later pass reads and that are dear were kept.
-    fn costs_of_recomputation(&self, nest: &NestKernel, refused: &[bool]) -> Vec<usize> {
+    fn costs_of_recomputation(&self, nest: &NestKernel, refused: &[bool], dear: usize) -> Vec<usize> {
         let mut is_read_later = vec![false; nest.values.len()];
         for number in (0..nest.values.len()).filter(|&number| self.is_varying_element(nest, number)) {
             for_each_operand(&nest.values[number].instruction, |operand| {
@@ -178,7 +207,7 @@ impl Schedule {
             let mut cost = if is_walked { 2 } else { cost::of_instruction(instruction, value.dtype) };
             for_each_operand(&value.instruction, |operand| {
                 if self.is_varying_element(nest, operand) {
-                    let is_kept = is_read_later[operand] && costs[operand] > DEAR && !refused[operand];
+                    let is_kept = is_read_later[operand] && costs[operand] > dear && !refused[operand];
                     cost = cost.saturating_add(if is_kept { 1 } else { costs[operand] });
                 }
             });
@@ -214,6 +243,33 @@ impl Schedule {
         }
         passes
     }
+}
+
+/// Whether all that is computed of elements that vary, and folded of them, can be in fragments.
+fn is_in_fragments(nest: &NestKernel, uniform: &[bool]) -> bool {
+    nest.values.iter().enumerate().all(|(number, value)| match &value.instruction {
+        NestInstruction::Fold { operand, .. } => {
+            let operand = *operand as usize;
+            nest.values[operand].space != Space::Element || (value.dtype == DType::F32 && !uniform[operand])
+        }
+        NestInstruction::Compute(instruction) => {
+            if value.space != Space::Element || uniform[number] {
+                return true;
+            }
+            let mut operands = [(DType::F32, Register::unused()); 3];
+            let (read, count) = instruction.operands();
+            for (operand, &read) in operands.iter_mut().zip(&read[..count]) {
+                operand.0 = nest.values[read as usize].dtype;
+            }
+            match instruction {
+                Instruction::Elementwise(_) => {
+                    is_lowered(&Code::new(instruction, value.dtype, operands, Register::unused()))
+                }
+                Instruction::Load { .. } | Instruction::Iota { .. } => true,
+                Instruction::Constant { .. } | Instruction::Uniform { .. } | Instruction::Accumulator => false,
+            }
+        }
+    })
 }
 
 /// The values that an instruction of a nest reads.

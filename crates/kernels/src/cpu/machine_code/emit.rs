@@ -1,0 +1,460 @@
+//! Registers for the values of a fragment, and its instructions as bytes.
+//!
+//! Values are given registers in the order of their instructions and lose them behind their last reader; none is put aside, so a fragment with more
+//! living values than there are registers is refused, and whoever asks for it cuts it in two. Constants, and what is uniform, stand in memory or,
+//! where registers are left over, in registers that are filled before the loop.
+//!
+//! The code is a function of the System V calling convention. Its first argument is the address of its [entries](super::Entry), one a slot, its second how
+//! many bytes of 32-bit lanes it goes over, at least one vector.
+
+use super::assembler::{
+    Assembler, Combination, General, Mask, Opcode, Place, R11, RAX, RCX, RDI, RDX, RSI, Relation, Vector, Vectors,
+};
+use super::fragment::{Fragment, Instruction, Slot, Value};
+use super::values::Home;
+use crate::cpu::body::FOLDED_CHUNKS;
+use crate::cpu::registers::{BLOCK, LANES};
+
+/// What a slot is read or written by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlotLayout {
+    pub(super) stride: Stride,
+    /// The entry may say that the slot is one vector for all chunks.
+    pub(super) may_repeat: bool,
+}
+
+/// Where a slot's next vector is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stride {
+    /// Behind the last one.
+    Elements,
+    /// As many bytes further as a vector has lanes.
+    Bytes,
+    /// Behind the last one, and after [`FOLDED_CHUNKS`] at the beginning again; if `long`, behind these for each further [`BLOCK`].
+    FoldedChunks { long: bool },
+}
+
+/// A fragment as bytes.
+#[derive(Debug)]
+pub(super) struct Emitted {
+    pub(super) bytes: Vec<u8>,
+    /// Where the function begins; before it are its constants.
+    pub(super) start: usize,
+}
+
+/// There are not enough registers.
+#[derive(Debug)]
+pub(super) struct TooManyValues;
+
+/// The bytes of a constant, and of an entry.
+const CONSTANT: usize = 64;
+pub(super) const ENTRY: i32 = 16;
+
+/// Registers that keep the addresses of the first slots; those from the third on are saved for the caller.
+const ADDRESSES: [General; 8] =
+    [General(8), General(9), General(3), General(5), General(12), General(13), General(14), General(15)];
+const UNSAVED: usize = 2;
+/// The register that says where the chunk is into which this one is folded.
+const FOLDED: General = General(10);
+
+/// A fragment's bytes.
+pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout]) -> Result<Emitted, TooManyValues> {
+    let mut lean = Emitter::new(fragment, slots, Vec::new());
+    lean.run()?;
+    let spare = lean.vector_count - lean.most;
+    let mut fixed: Vec<(usize, usize)> = fragment
+        .instructions
+        .iter()
+        .enumerate()
+        .filter(|(_, instruction)| instruction.is_fixed())
+        .map(|(number, _)| (lean.reads[number], number))
+        .collect();
+    if fixed.is_empty() || spare == 0 {
+        return Ok(lean.finish());
+    }
+    fixed.sort_by_key(|&(reads, number)| (std::cmp::Reverse(reads), number));
+    let hoisted = fixed.into_iter().take(spare).map(|(_, number)| number).collect();
+    let mut emitter = Emitter::new(fragment, slots, hoisted);
+    Ok(if emitter.run().is_ok() { emitter.finish() } else { lean.finish() })
+}
+
+pub(super) struct Emitter<'a> {
+    fragment: &'a Fragment,
+    slots: &'a [SlotLayout],
+    pub(super) assembler: Assembler,
+    vectors: Vectors,
+    pub(super) vector_count: usize,
+    /// How often each value is still read, and was in the beginning.
+    pub(super) left: Vec<usize>,
+    pub(super) reads: Vec<usize>,
+    pub(super) homes: Vec<Home>,
+    pub(super) free: Vec<Vector>,
+    pub(super) free_masks: Vec<Mask>,
+    /// The most vectors that have been in use at once.
+    pub(super) most: usize,
+    /// The constants, by bits.
+    pool: Vec<u32>,
+    /// The values that are put into registers before the loop.
+    hoisted: Vec<usize>,
+}
+
+impl<'a> Emitter<'a> {
+    fn new(fragment: &'a Fragment, slots: &'a [SlotLayout], hoisted: Vec<usize>) -> Emitter<'a> {
+        let vectors = fragment.vectors;
+        let count = fragment.instructions.len();
+        let mut reads = vec![0; count];
+        for instruction in &fragment.instructions {
+            instruction.operands().for_each(|value| reads[value.0 as usize] += 1);
+        }
+        let vector_count = match vectors {
+            Vectors::Evex => 32,
+            Vectors::Vex => 16,
+        };
+        // Masks are stored as ones, and those in vectors are turned by their signs.
+        let mut pool = vec![1, 0x8000_0000];
+        for instruction in &fragment.instructions {
+            if let Instruction::Constant(bits) = *instruction
+                && !pool.contains(&bits)
+            {
+                pool.push(bits);
+            }
+        }
+        Emitter {
+            fragment,
+            slots,
+            assembler: Assembler::new(vectors),
+            vectors,
+            vector_count,
+            left: reads.clone(),
+            reads,
+            homes: vec![Home::Nowhere; count],
+            free: (0..vector_count as u8).rev().map(Vector).collect(),
+            free_masks: (1..8).rev().map(Mask).collect(),
+            most: 0,
+            pool,
+            hoisted,
+        }
+    }
+
+    fn finish(self) -> Emitted {
+        let mut bytes: Vec<u8> = Vec::with_capacity(self.pool.len() * CONSTANT + self.assembler.bytes.len());
+        for bits in &self.pool {
+            (0..CONSTANT / 4).for_each(|_| bytes.extend(bits.to_le_bytes()));
+        }
+        let start = bytes.len();
+        bytes.extend(self.assembler.bytes);
+        Emitted { bytes, start }
+    }
+
+    fn run(&mut self) -> Result<(), TooManyValues> {
+        self.assembler.enter();
+        let saved = &ADDRESSES[UNSAVED..self.slots.len().clamp(UNSAVED, ADDRESSES.len())];
+        saved.iter().for_each(|&register| self.assembler.push(register));
+        for (slot, &register) in ADDRESSES.iter().enumerate().take(self.slots.len()) {
+            self.assembler.load_general(register, entry(slot, 0));
+        }
+        let pool = -((self.pool.len() * CONSTANT) as i32);
+        self.assembler.address_in_code(R11, pool);
+        for number in std::mem::take(&mut self.hoisted) {
+            let place = self.fixed_place(number);
+            let vector = self.take_vector()?;
+            self.assembler.unary(Opcode::MOVUPS_LOAD, vector, place, None);
+            self.homes[number] = Home::Vector(vector);
+            // It is never given back.
+            self.left[number] += 1;
+        }
+        self.assembler.clear_general(RCX);
+        let top = self.assembler.bytes.len();
+        let long = self.slots.iter().find_map(|slot| match slot.stride {
+            Stride::FoldedChunks { long } => Some(long),
+            Stride::Elements | Stride::Bytes => None,
+        });
+        if let Some(long) = long {
+            self.find_folded_chunk(long);
+        }
+        for number in 0..self.fragment.instructions.len() {
+            self.instruction(number)?;
+        }
+        let bytes = match self.vectors {
+            Vectors::Evex => 64,
+            Vectors::Vex => 32,
+        };
+        self.assembler.advance_and_loop(RCX, bytes, RSI, top);
+        saved.iter().rev().for_each(|&register| self.assembler.pop(register));
+        self.assembler.return_clean();
+        Ok(())
+    }
+
+    fn instruction(&mut self, number: usize) -> Result<(), TooManyValues> {
+        match self.fragment.instructions[number] {
+            Instruction::Constant(_) | Instruction::Uniform(_) => {}
+            Instruction::Load(slot) => {
+                let place = self.moving_place(slot);
+                let vector = self.define(number)?;
+                self.assembler.unary(Opcode::MOVUPS_LOAD, vector, place, None);
+            }
+            Instruction::LoadMask(slot) => self.load_mask(number, slot)?,
+            Instruction::Binary { opcode, commutes, operands: [a, b] } => {
+                let (a, b) = if commutes && !self.is_in_register(a) { (b, a) } else { (a, b) };
+                let (first, scratch) = self.vector(a)?;
+                let last = self.operand(b);
+                self.release([a, b], scratch);
+                let target = self.define(number)?;
+                self.assembler.binary(opcode, target, first, last);
+            }
+            Instruction::MultiplyAdd(operands) => self.multiply_add(number, operands)?,
+            Instruction::Shift { shift, operand, bits } => {
+                let (vector, scratch) = self.vector(operand)?;
+                self.release([operand], scratch);
+                let target = self.define(number)?;
+                self.assembler.shift(shift, target, vector, bits);
+            }
+            Instruction::Unary { opcode, operand, immediate } => {
+                let last = self.operand(operand);
+                self.release([operand], None);
+                let target = self.define(number)?;
+                self.assembler.unary(opcode, target, last, immediate);
+            }
+            Instruction::Compare { relation, integers, operands } => {
+                self.compare(number, (relation, integers), operands)?;
+            }
+            Instruction::Choose([mask, on_true, on_false]) => {
+                let (otherwise, scratch) = self.vector(on_false)?;
+                let last = self.operand(on_true);
+                let home = self.homes[mask.0 as usize];
+                self.release([mask, on_true, on_false], scratch);
+                let target = self.define(number)?;
+                match home {
+                    Home::Mask(mask) => self.assembler.choose(target, mask, last, otherwise),
+                    Home::Vector(mask) => self.assembler.choose_by_vector(target, mask, last, otherwise),
+                    Home::Nowhere => panic!("a mask is computed before it is read"),
+                }
+            }
+            Instruction::And([a, b]) => self.combine_masks(number, Combination::And, [a, b])?,
+            Instruction::Or([a, b]) => self.combine_masks(number, Combination::Or, [a, b])?,
+            Instruction::Not(mask) => self.combine_masks(number, Combination::Not, [mask])?,
+            Instruction::Store(slot, value) => {
+                let (vector, scratch) = self.vector(value)?;
+                let place = self.moving_place(slot);
+                self.assembler.store(place, vector);
+                self.release([value], scratch);
+            }
+            Instruction::StoreMask(slot, value) => self.store_mask(slot, value)?,
+            Instruction::Prefetch(slot) => {
+                let place = self.moving_place(slot);
+                self.assembler.prefetch(place);
+            }
+        }
+        Ok(())
+    }
+
+    fn multiply_add(&mut self, number: usize, operands: [Value; 3]) -> Result<(), TooManyValues> {
+        let [mut a, mut b, c] = operands;
+        if !self.is_in_register(a) {
+            (a, b) = (b, a);
+        }
+        // The target is one of the operands. It may be one that is read for the last time, as which only one place of the instruction may have it.
+        let dies = |emitter: &Emitter<'_>, value: Value| {
+            let number = value.0 as usize;
+            let times = operands.iter().filter(|&&operand| operand == value).count();
+            times == 1 && emitter.left[number] == 1 && matches!(emitter.homes[number], Home::Vector(_))
+        };
+        if dies(self, c) {
+            let (second, scratch) = self.vector(a)?;
+            let last = self.operand(b);
+            let target = self.inherit(number, c);
+            self.assembler.binary(Opcode::FMADD231PS, target, second, last);
+            self.release([a, b], scratch);
+        } else if dies(self, a) || dies(self, b) {
+            let (dying, other) = if dies(self, a) { (a, b) } else { (b, a) };
+            if self.is_in_register(other) {
+                let (second, _) = self.vector(other)?;
+                let last = self.operand(c);
+                let target = self.inherit(number, dying);
+                self.assembler.binary(Opcode::FMADD213PS, target, second, last);
+                self.release([other, c], None);
+            } else {
+                let (second, scratch) = self.vector(c)?;
+                let last = self.operand(other);
+                let target = self.inherit(number, dying);
+                self.assembler.binary(Opcode::FMADD132PS, target, second, last);
+                self.release([other, c], scratch);
+            }
+        } else {
+            let (second, scratch) = self.vector(a)?;
+            let addend = self.operand(c);
+            let target = self.define(number)?;
+            self.assembler.unary(Opcode::MOVUPS_LOAD, target, addend, None);
+            let last = self.operand(b);
+            self.assembler.binary(Opcode::FMADD231PS, target, second, last);
+            self.release([a, b, c], scratch);
+        }
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        number: usize,
+        (relation, integers): (Relation, bool),
+        [a, b]: [Value; 2],
+    ) -> Result<(), TooManyValues> {
+        // Only vectors of AVX2 need it: integers are less than others where the others are greater.
+        let swaps = self.vectors == Vectors::Vex && integers && relation == Relation::Less;
+        let (a, b) = if swaps { (b, a) } else { (a, b) };
+        let (second, scratch) = self.vector(a)?;
+        let last = self.operand(b);
+        if self.vectors == Vectors::Evex {
+            self.release([a, b], scratch);
+            let mask = self.free_masks.pop().ok_or(TooManyValues)?;
+            if self.reads[number] == 0 {
+                self.free_masks.push(mask);
+            }
+            self.homes[number] = Home::Mask(mask);
+            if integers {
+                self.assembler.compare_integers(relation, mask, second, last);
+            } else {
+                self.assembler.compare(relation, mask, second, last);
+            }
+            return Ok(());
+        }
+        self.release([a, b], scratch);
+        let target = self.define(number)?;
+        match (integers, relation) {
+            (false, _) => self.assembler.compare_to_vector(relation, target, second, last),
+            (true, Relation::Equal) => self.assembler.equal_to_vector(target, second, last),
+            (true, Relation::Less) => self.assembler.greater_to_vector(target, second, last),
+            // The lowering makes others of these.
+            (true, Relation::LessEqual | Relation::NotEqual) => return Err(TooManyValues),
+        }
+        Ok(())
+    }
+
+    fn combine_masks<const N: usize>(
+        &mut self,
+        number: usize,
+        combination: Combination,
+        operands: [Value; N],
+    ) -> Result<(), TooManyValues> {
+        let homes = operands.map(|mask| self.homes[mask.0 as usize]);
+        self.release(operands, None);
+        match (homes[0], homes[N - 1]) {
+            (Home::Mask(first), Home::Mask(last)) => {
+                let mask = self.free_masks.pop().ok_or(TooManyValues)?;
+                self.homes[number] = Home::Mask(mask);
+                self.assembler.combine_masks(combination, mask, first, last);
+            }
+            (Home::Vector(first), Home::Vector(last)) => {
+                let target = self.define(number)?;
+                let signs = Place { base: R11, index: None, displacement: CONSTANT as i32 };
+                match combination {
+                    Combination::And => self.assembler.binary(Opcode::PAND, target, first, last),
+                    Combination::Or => self.assembler.binary(Opcode::POR, target, first, last),
+                    Combination::Not => self.assembler.binary(Opcode::PXOR, target, first, signs),
+                }
+            }
+            _ => panic!("masks are computed before they are read, and all in registers of one kind"),
+        }
+        Ok(())
+    }
+
+    fn load_mask(&mut self, number: usize, slot: Slot) -> Result<(), TooManyValues> {
+        let place = self.moving_place(slot);
+        let vector = self.take_vector()?;
+        self.assembler.load_bytes(vector, place);
+        match self.vectors {
+            Vectors::Evex => {
+                self.free.push(vector);
+                let mask = self.free_masks.pop().ok_or(TooManyValues)?;
+                self.homes[number] = Home::Mask(mask);
+                self.assembler.test(mask, vector);
+            }
+            Vectors::Vex => {
+                // A 1 becomes the sign, which is what chooses.
+                self.assembler.shift(super::assembler::Shift::Left, vector, vector, 31);
+                self.homes[number] = Home::Vector(vector);
+            }
+        }
+        Ok(())
+    }
+
+    fn store_mask(&mut self, slot: Slot, value: Value) -> Result<(), TooManyValues> {
+        let place = self.moving_place(slot);
+        let ones = Place { base: R11, index: None, displacement: 0 };
+        let vector = self.take_vector()?;
+        match self.homes[value.0 as usize] {
+            Home::Mask(mask) => {
+                self.assembler.load_masked(vector, mask, ones);
+                self.assembler.store_bytes(place, vector);
+            }
+            Home::Vector(mask) => {
+                let scratch = self.take_vector()?;
+                self.assembler.shift(super::assembler::Shift::Right, vector, mask, 31);
+                self.assembler.store_bytes_of_vector(place, vector, scratch);
+                self.free.push(scratch);
+            }
+            Home::Nowhere => panic!("a mask is computed before it is stored"),
+        }
+        self.free.push(vector);
+        self.release([value], None);
+        Ok(())
+    }
+
+    /// Where a constant or a uniform value stands. For the latter a general register may be overwritten, so no other place may be asked for before it is used.
+    pub(super) fn fixed_place(&mut self, number: usize) -> Place {
+        if let Instruction::Uniform(slot) = self.fragment.instructions[number] {
+            return Place { base: self.address(slot, RDX), index: None, displacement: 0 };
+        }
+        let Instruction::Constant(bits) = self.fragment.instructions[number] else {
+            panic!("value {number} has no place")
+        };
+        let place = self.pool.iter().position(|&other| other == bits).expect("constants are in the pool");
+        Place { base: R11, index: None, displacement: (place * CONSTANT) as i32 }
+    }
+
+    /// Where the vector of a slot stands that is computed now; as for [`Emitter::fixed_place`], no other may be asked for before it is used.
+    fn moving_place(&mut self, slot: Slot) -> Place {
+        let SlotLayout { stride, may_repeat } = self.slots[slot.0 as usize];
+        let base = self.address(slot, RAX);
+        match stride {
+            Stride::Elements if !may_repeat => return Place { base, index: Some(RCX), displacement: 0 },
+            Stride::Elements => self.assembler.move_general(RDX, RCX),
+            Stride::Bytes => {
+                self.assembler.move_general(RDX, RCX);
+                self.assembler.shift_general(RDX, 2);
+            }
+            Stride::FoldedChunks { .. } => return Place { base, index: Some(FOLDED), displacement: 0 },
+        }
+        if may_repeat {
+            self.assembler.and_general(RDX, entry(slot.0 as usize, 8));
+        }
+        Place { base, index: Some(RDX), displacement: 0 }
+    }
+
+    /// Where the chunk is into which this one is folded, relative to the first.
+    fn find_folded_chunk(&mut self, long: bool) {
+        const { assert!(FOLDED_CHUNKS * LANES * size_of::<f32>() == 1 << 8, "a byte counts them") };
+        const { assert!(BLOCK * size_of::<f32>() == 1 << 12, "a block has so many bytes") };
+        self.assembler.lowest_byte(FOLDED, RCX);
+        if long {
+            self.assembler.move_general(RDX, RCX);
+            self.assembler.shift_general(RDX, 12);
+            self.assembler.shift_general_left(RDX, 8);
+            self.assembler.or_general(FOLDED, RDX);
+        }
+    }
+
+    /// A register that holds the address of a slot, if need be `otherwise`.
+    fn address(&mut self, Slot(slot): Slot, otherwise: General) -> General {
+        let slot = slot as usize;
+        if let Some(&register) = ADDRESSES.get(slot) {
+            return register;
+        }
+        self.assembler.load_general(otherwise, entry(slot, 0));
+        otherwise
+    }
+}
+
+/// Part of an entry.
+fn entry(slot: usize, offset: i32) -> Place {
+    Place { base: RDI, index: None, displacement: slot as i32 * ENTRY + offset }
+}

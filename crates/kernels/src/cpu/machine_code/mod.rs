@@ -1,0 +1,211 @@
+//! Runs of code over registers, compiled for the processor that runs them.
+//!
+//! The interpreter makes one loop over a block's registers for each instruction, so each value is written to the nearest cache and read from it again. Where
+//! instructions of f32 follow one another, a [`Body`](super::body::Body) has them as *fragments*: one loop over the block each, in which values stay in the
+//! processor's registers, as machine code that is written when a kernel is made ready. Only what other code reads is written to the block's registers, or to
+//! outputs.
+//!
+//! A fragment gives the bits that the interpreter gives, so which of both computes something is nobody's business: the interpreter has all that fragments
+//! do not know (other dtypes, seldom functions, other processors, systems that let no process write code). Fragments are for x86-64 with AVX-512, or with AVX2
+//! and FMA.
+
+mod assembler;
+mod emit;
+mod fragment;
+mod functions;
+mod lower;
+mod memory;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use arenagrad_graph::DType;
+
+use super::body::{Beside, FOLDED_CHUNKS, FoldCode, FoldTarget, Named};
+use super::code::Code;
+use super::interpret::{BlockPlace, Outputs, Sources, is_written_in_place};
+use super::processor::Arch;
+use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
+pub(in crate::cpu) use assembler::Vectors;
+pub(in crate::cpu) use lower::is_lowered;
+use lower::{Lowering, SlotUse};
+use memory::Function;
+
+/// Where a slot of a fragment stands: the address of its first element, and whether it goes on from there (all bits) or is one vector (none).
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+struct Entry {
+    address: *mut u8,
+    step: usize,
+}
+
+/// The most slots of a fragment: their entries are written at each call.
+const MOST_SLOTS: usize = 32;
+
+/// A fragment as machine code.
+#[derive(Clone, Debug)]
+pub(super) struct Compiled {
+    function: Function,
+    slots: Vec<CompiledSlot>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct CompiledSlot {
+    what: SlotUse,
+    may_repeat: bool,
+}
+
+/// The vectors that fragments would be compiled for here, if any.
+pub(super) fn vectors(arch: Arch) -> Option<Vectors> {
+    if let Arch::V4(_) = arch {
+        return Some(Vectors::Evex);
+    }
+    if let Arch::V3(_) = arch { Some(Vectors::Vex) } else { None }
+}
+
+impl Compiled {
+    /// The function of some code, if it has few enough values and slots and may be written.
+    pub(super) fn new(
+        vectors: Vectors,
+        (run, folds, ahead): (&[Code], &[FoldCode], &[u32]),
+        live: &[Named],
+        may_repeat: &dyn Fn(DType, Register) -> bool,
+    ) -> Option<Compiled> {
+        // What is read behind the run is the last value of a register.
+        let mut wanted = live.to_vec();
+        let mut is_read: Vec<bool> = run
+            .iter()
+            .rev()
+            .map(|code| {
+                let place = wanted.iter().position(|&named| named == code.target());
+                place.map(|place| wanted.swap_remove(place)).is_some()
+            })
+            .collect();
+        is_read.reverse();
+        let mut lowering = Lowering::new(vectors, may_repeat);
+        for (code, is_read) in run.iter().zip(is_read) {
+            lowering.push(code, is_read);
+        }
+        ahead.iter().for_each(|&number| lowering.push_ahead(number));
+        for (number, fold) in (0..).zip(folds) {
+            lowering.push_fold(number, fold);
+        }
+        if lowering.uses.len() > MOST_SLOTS {
+            return None;
+        }
+        let emitted = emit::emit(&lowering.fragment, &lowering.layouts).ok()?;
+        let slots = lowering.uses.iter().zip(&lowering.layouts);
+        let slots = slots.map(|(&what, layout)| CompiledSlot { what, may_repeat: layout.may_repeat }).collect();
+        Some(Compiled { function: Function::new(&emitted.bytes, emitted.start)?, slots })
+    }
+
+    /// Whether it reads a register that was not written in it.
+    pub(super) fn reads(&self, named: Named) -> bool {
+        self.slots
+            .iter()
+            .any(|slot| matches!(slot.what, SlotUse::Read { dtype, register } if (dtype, register) == named))
+    }
+
+    /// Whether it may write an output.
+    pub(super) fn writes(&self, number: u32) -> bool {
+        let is_this = |slot: &CompiledSlot| matches!(slot.what, SlotUse::Written { output: Some(output), .. } if output == number);
+        self.slots.iter().any(is_this)
+    }
+
+    /// Runs it over the elements of a block.
+    pub(super) fn run(
+        &self,
+        bank: &mut Bank,
+        sources: &Sources<'_>,
+        outputs: &mut Outputs<'_, '_>,
+        beside: &Beside,
+        &BlockPlace { base, start, length }: &BlockPlace,
+    ) {
+        let chunks = length.div_ceil(LANES);
+        if chunks == 0 {
+            return;
+        }
+        let nowhere = Entry { address: std::ptr::null_mut(), step: usize::MAX };
+        let mut entries = [nowhere; MOST_SLOTS];
+        let entries = &mut entries[..self.slots.len()];
+        // What is written may be a register that is read: the old value is read before the new one is written, chunk by chunk.
+        for (entry, slot) in entries.iter_mut().zip(&self.slots) {
+            let SlotUse::Read { dtype, register } = slot.what else { continue };
+            *entry = match dtype {
+                DType::F32 => read::<f32>(bank, sources, outputs, register, (chunks, slot.may_repeat)),
+                DType::I32 => read::<i32>(bank, sources, outputs, register, (chunks, slot.may_repeat)),
+                DType::Bool => read::<u8>(bank, sources, outputs, register, (chunks, slot.may_repeat)),
+                DType::F64 => not_of_fragments(),
+            };
+        }
+        for (entry, slot) in entries.iter_mut().zip(&self.slots) {
+            entry.address = match slot.what {
+                SlotUse::Read { .. } => continue,
+                SlotUse::Ahead { number } => std::ptr::without_provenance_mut(beside.ahead[number as usize]),
+                SlotUse::Written { dtype, register, output } => {
+                    let place = (output, base, start, length);
+                    match dtype {
+                        DType::F32 => written::<f32>(bank, outputs, register, chunks, place),
+                        DType::I32 => written::<i32>(bank, outputs, register, chunks, place),
+                        DType::Bool => written::<u8>(bank, outputs, register, chunks, place),
+                        DType::F64 => not_of_fragments(),
+                    }
+                }
+                SlotUse::Fold { number, of_columns } => {
+                    let FoldTarget { address, elements } = beside.folds[number as usize];
+                    let least = if of_columns { chunks } else { FOLDED_CHUNKS * length.div_ceil(BLOCK) } * LANES;
+                    assert!(elements >= least && length.is_multiple_of(LANES), "folds are of whole chunks");
+                    address.cast()
+                }
+            };
+        }
+        // SAFETY: the bytes are what `emit` made for the vectors that this processor has. Each entry is of memory that is borrowed here for so long, and that has as many
+        // chunks as are computed: `read` and `written` have made sure of it.
+        unsafe { self.function.call(entries, chunks * LANES * size_of::<f32>()) };
+    }
+}
+
+fn not_of_fragments() -> ! {
+    panic!("fragments compute with 32 bits")
+}
+
+/// The entry of a register that is read.
+fn read<T: Lane>(
+    bank: &mut Bank,
+    sources: &Sources<'_>,
+    outputs: &Outputs<'_, '_>,
+    register: Register,
+    (chunks, may_repeat): (usize, bool),
+) -> Entry {
+    if let Some(Borrowed::Output { output, position }) = bank.borrowed::<T>(register) {
+        let elements = &outputs.parts()[output as usize].typed::<T>()[position..][..chunks * LANES];
+        return Entry { address: elements.as_ptr().cast_mut().cast(), step: usize::MAX };
+    }
+    match sources.lanes::<T>(bank, register, chunks) {
+        Lanes::Varying(elements) => Entry { address: elements.as_ptr().cast_mut().cast(), step: usize::MAX },
+        Lanes::Uniform(&[value, ..]) if !register.is_uniform() && !may_repeat => {
+            // Such a view seldom repeats.
+            let elements = &mut bank.varying_mut::<T>(register)[..chunks * LANES];
+            elements.fill(value);
+            Entry { address: elements.as_mut_ptr().cast(), step: usize::MAX }
+        }
+        Lanes::Uniform(chunk) => Entry { address: chunk.as_ptr().cast_mut().cast(), step: 0 },
+    }
+}
+
+/// The address of what is written: an output where it may be written in place, else the register.
+fn written<T: Lane>(
+    bank: &mut Bank,
+    outputs: &mut Outputs<'_, '_>,
+    register: Register,
+    chunks: usize,
+    (output, base, start, length): (Option<u32>, usize, usize, usize),
+) -> *mut u8 {
+    if let (Outputs::Written(parts), Some(output)) = (outputs, output) {
+        let part = &mut parts[output as usize];
+        if is_written_in_place(part, length) {
+            return part.typed_mut::<T>()[start - base..][..length].as_mut_ptr().cast();
+        }
+    }
+    bank.varying_mut::<T>(register)[..chunks * LANES].as_mut_ptr().cast()
+}
