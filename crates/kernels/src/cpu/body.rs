@@ -3,11 +3,14 @@
 //! Instructions that follow one another become *fragments*, and what loads for them comes before them. What a fragment computes is written to a register only
 //! if something else reads it; so who makes a body says what is read behind it.
 
+// Only machine code reads what folds are made into, and what is asked for ahead.
+#![cfg_attr(not(all(target_arch = "x86_64", any(unix, windows))), allow(dead_code))]
+
 use arenagrad_graph::{DType, ReduceFunction};
 
 use super::cache_lines::AtLine;
 use super::code::Code;
-use super::interpret::{BlockPlace, Outputs, Sources};
+use super::interpret::{Outputs, Sources};
 use super::machine_code::{self, Compiled, Vectors, is_lowered};
 use super::processor::detect;
 #[cfg(doc)]
@@ -112,6 +115,14 @@ impl Beside {
     pub(super) const fn nothing() -> Beside {
         Beside { folds: [FoldTarget::none(); MOST_FOLDS], ahead: [0; MOST_AHEAD] }
     }
+}
+
+/// Which positions of the domain are computed.
+pub(super) struct BlockPlace {
+    /// The domain index of the first element of the outputs.
+    pub(super) base: usize,
+    pub(super) start: usize,
+    pub(super) length: usize,
 }
 
 /// What is asked of a body, beside its code.

@@ -9,7 +9,7 @@ use arenagrad_graph::{DType, Elementwise};
 use super::body::{self, Body, Wanted};
 use super::machine_code::{self, Vectors};
 use super::processor::detect;
-use super::registers::{Allocation, BLOCK, Bank, Demand, LONG_BLOCK, Register};
+use super::registers::{Allocation, BLOCK, Bank, Demand, LANES, LONG_BLOCK, Register};
 use crate::program::{Instruction, Program, ProgramInput};
 
 /// One instruction over registers.
@@ -221,9 +221,14 @@ pub(super) struct Translation {
     elements: usize,
 }
 
+/// The fewest elements of a program that has fragments.
+const FEWEST_ELEMENTS: usize = 2 * LANES;
+
 /// Registers of the values so far, and those free for reuse.
 struct Allocator<'a> {
     program: &'a Program,
+    /// Whether some of the code may become fragments: then what is no elementwise operation has a register for itself, so that it may come before its fragment.
+    has_fragments: bool,
     registers: Vec<Option<Register>>,
     uniform: Vec<bool>,
     uses: Vec<u32>,
@@ -235,7 +240,7 @@ impl Allocator<'_> {
     /// A register for value `value`.
     fn define(&mut self, value: usize) -> Register {
         let (dtype, uniform) = (self.program.dtypes[value], self.uniform[value]);
-        let register = if is_source(&self.program.instructions[value]) {
+        let register = if self.has_fragments && is_source(&self.program.instructions[value]) {
             self.allocation.define_source(dtype, uniform)
         } else {
             self.allocation.define(dtype, uniform)
@@ -285,7 +290,7 @@ impl Allocator<'_> {
         self.uses[value] -= 1;
         if self.uses[value] == 0
             && let Some(register) = self.registers[value]
-            && !is_source(&self.program.instructions[value])
+            && !(self.has_fragments && is_source(&self.program.instructions[value]))
         {
             self.allocation.release(self.program.dtypes[value], register);
         }
@@ -295,8 +300,9 @@ impl Allocator<'_> {
 impl Translation {
     /// The code of a program.
     pub(super) fn new(program: &Program) -> Self {
-        let mut translation = Translation::interpreted(program);
-        translation.compile(program, machine_code::vectors(detect()));
+        let vectors = vectors_for(program, machine_code::vectors(detect()));
+        let mut translation = Translation::interpreted(program, vectors.is_some());
+        translation.compile(program, vectors);
         translation
     }
 
@@ -310,8 +316,8 @@ impl Translation {
         }
     }
 
-    /// The code of a program, all of it for the interpreter.
-    fn interpreted(program: &Program) -> Self {
+    /// The code of a program, all of it for the interpreter; `has_fragments` if some of it may become fragments.
+    fn interpreted(program: &Program, has_fragments: bool) -> Self {
         let values = program.instructions.len();
         let mut uses = vec![0u32; values];
         for instruction in &program.instructions {
@@ -329,7 +335,7 @@ impl Translation {
         let translation = Translation { setup, body, outputs, block: BLOCK, elements: program.elements };
         let registers = vec![None; values];
         let allocation = Allocation::default();
-        let mut allocator = Allocator { program, registers, uniform, uses, allocation, translation };
+        let mut allocator = Allocator { program, has_fragments, registers, uniform, uses, allocation, translation };
         for (value, instruction) in program.instructions.iter().enumerate() {
             let (read, count) = instruction.operands();
             if allocator.uses[value] == 0 {
@@ -369,7 +375,8 @@ impl Translation {
 
     /// As [`Translation::storing`], with fragments for these vectors.
     pub(super) fn storing_with(program: &Program, vectors: Option<Vectors>) -> Self {
-        let mut translation = Translation::interpreted(program);
+        let vectors = vectors_for(program, vectors);
+        let mut translation = Translation::interpreted(program, vectors.is_some());
         let mut uses = vec![0u32; program.instructions.len()];
         for instruction in &program.instructions {
             let (read, count) = instruction.operands();
@@ -397,14 +404,18 @@ impl Translation {
 /// Whether an instruction brings what is not computed of others. Where there are fragments its register is given to nothing else, so that it may come
 /// before its fragment.
 pub(super) fn is_source(instruction: &Instruction) -> bool {
-    let is_source = match instruction {
+    match instruction {
         Instruction::Load { .. }
         | Instruction::Accumulator
         | Instruction::Iota { .. }
         | Instruction::Uniform { .. } => true,
         Instruction::Constant { .. } | Instruction::Elementwise(_) => false,
-    };
-    is_source && body::is_available()
+    }
+}
+
+/// The vectors that a program's fragments are for. Kernels of a few elements have none: there may be tens of thousands of them in a plan, each with registers and code of its own.
+fn vectors_for(program: &Program, vectors: Option<Vectors>) -> Option<Vectors> {
+    vectors.filter(|_| program.elements >= FEWEST_ELEMENTS)
 }
 
 /// Whether a value is the same for every element; `uniform` says so of the values before it.

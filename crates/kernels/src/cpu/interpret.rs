@@ -5,7 +5,7 @@ use std::ops::Range;
 use arenagrad_graph::{DType, Elementwise};
 
 use super::ahead::Ahead;
-use super::body::{Beside, Body};
+use super::body::{Beside, BlockPlace, Body};
 use super::buffer::{Operands, Part, Parts};
 use super::code::{Code, Setup, StoredRegister, Translation};
 use super::lanes::{self, Long, Long2};
@@ -182,14 +182,6 @@ pub(super) fn store(bank: &Bank, output: StoredRegister, part: &mut Part<'_>, ra
         return;
     }
     of_storage!(part.storage(), E => store_typed::<E>(bank, output.register, &mut part.typed_mut()[range]));
-}
-
-/// Which positions of the domain are computed.
-pub(super) struct BlockPlace {
-    /// The domain index of the first element of the outputs.
-    pub(super) base: usize,
-    pub(super) start: usize,
-    pub(super) length: usize,
 }
 
 /// Code that is being run over some positions of the domain.

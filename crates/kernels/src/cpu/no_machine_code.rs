@@ -4,9 +4,9 @@ use std::convert::Infallible;
 
 use arenagrad_graph::DType;
 
-use super::body::{Beside, FoldCode, Named};
+use super::body::{Beside, BlockPlace, FoldCode, Named};
 use super::code::Code;
-use super::interpret::{BlockPlace, Outputs, Sources};
+use super::interpret::{Outputs, Sources};
 use super::processor::Arch;
 use super::registers::{Bank, Register};
 

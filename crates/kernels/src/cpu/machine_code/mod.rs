@@ -21,9 +21,9 @@ mod values;
 
 use arenagrad_graph::DType;
 
-use super::body::{Beside, FOLDED_CHUNKS, FoldCode, FoldTarget, Named};
+use super::body::{Beside, BlockPlace, FOLDED_CHUNKS, FoldCode, FoldTarget, Named};
 use super::code::Code;
-use super::interpret::{BlockPlace, Outputs, Sources, is_written_in_place};
+use super::interpret::{Outputs, Sources, is_written_in_place};
 use super::processor::Arch;
 use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
 pub(in crate::cpu) use assembler::Vectors;

@@ -7,7 +7,7 @@ use arenagrad_graph::{DType, ReduceFunction};
 
 use super::fragments::make_fragments;
 use super::schedule::{Schedule, for_each_operand};
-use crate::cpu::body::Body;
+use crate::cpu::body::{self, Body};
 use crate::cpu::code::{Code, Setup, StoredRegister, is_source, write_in_place};
 use crate::cpu::machine_code::Vectors;
 use crate::cpu::registers::{Allocation, Register};
@@ -447,7 +447,7 @@ impl Translator<'_> {
 
     fn is_source(&self, number: usize) -> bool {
         match &self.nest.values[number].instruction {
-            NestInstruction::Compute(instruction) => is_source(instruction),
+            NestInstruction::Compute(instruction) => is_source(instruction) && body::is_available(),
             NestInstruction::Fold { .. } => false,
         }
     }
