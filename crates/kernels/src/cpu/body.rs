@@ -4,7 +4,7 @@
 //! if something else reads it; so who makes a body says what is read behind it.
 
 // Only machine code reads what folds are made into, and what is asked for ahead.
-#![cfg_attr(not(all(target_arch = "x86_64", any(unix, windows))), allow(dead_code))]
+#![cfg_attr(not(all(target_arch = "x86_64", target_pointer_width = "64", any(unix, windows))), allow(dead_code))]
 
 use arenagrad_graph::{DType, ReduceFunction};
 

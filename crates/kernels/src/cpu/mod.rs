@@ -38,7 +38,10 @@ mod interpret;
 mod lanes;
 mod linear_algebra;
 mod load;
-#[cfg_attr(not(all(target_arch = "x86_64", any(unix, windows))), path = "no_machine_code.rs")]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_pointer_width = "64", any(unix, windows))),
+    path = "no_machine_code.rs"
+)]
 mod machine_code;
 mod matmul;
 mod narrow;

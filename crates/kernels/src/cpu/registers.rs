@@ -73,7 +73,7 @@ pub(super) enum Borrowed {
     /// In an input of the program.
     Input { input: u32, position: usize },
     /// In an output that an input shares the memory of, which fragments alone read.
-    #[cfg_attr(not(all(target_arch = "x86_64", any(unix, windows))), allow(dead_code))]
+    #[cfg_attr(not(all(target_arch = "x86_64", target_pointer_width = "64", any(unix, windows))), allow(dead_code))]
     Output { output: u32, position: usize },
     /// In what the kernel computed before its epilogue.
     Accumulators { position: usize },

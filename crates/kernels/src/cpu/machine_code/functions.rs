@@ -1,4 +1,4 @@
-//! The functions of f32 that are many instructions, as fragments have them: operation by operation those of [`crate::cpu::functions`], and so with the
+//! The functions of f32 that are several instructions, as fragments have them: operation by operation those of [`crate::cpu::functions`] and [`crate::cpu::scalar`], and so with the
 //! same bits, which a test holds.
 
 use super::assembler::{Opcode, Relation, Shift, Vectors};
@@ -32,6 +32,43 @@ impl Fragment {
         let bias = self.bits(127);
         let exponent = self.add_integers(n, bias);
         self.shift(Shift::Left, exponent, 23)
+    }
+
+    /// -1, 0 or 1; NaN of NaN.
+    pub(super) fn sign(&mut self, x: Value) -> Value {
+        let (zero, one, minus_one) = (self.constant(0.0), self.constant(1.0), self.constant(-1.0));
+        let sum = self.add(x, zero);
+        let is_positive = self.compare(Relation::Less, zero, x);
+        let value = self.choose(is_positive, one, sum);
+        let is_negative = self.compare(Relation::Less, x, zero);
+        self.choose(is_negative, minus_one, value)
+    }
+
+    /// 0 where `x` is negative, else `x`.
+    pub(super) fn relu(&mut self, x: Value) -> Value {
+        let zero = self.constant(0.0);
+        self.larger_or_second(zero, x)
+    }
+
+    /// 0 where `x` is at most 0, else `upstream`.
+    pub(super) fn relu_backward(&mut self, upstream: Value, x: Value) -> Value {
+        let zero = self.constant(0.0);
+        let is_off = self.compare(Relation::LessEqual, x, zero);
+        self.choose(is_off, zero, upstream)
+    }
+
+    /// The larger; NaN if either is.
+    pub(super) fn maximum(&mut self, a: Value, b: Value) -> Value {
+        let larger = self.larger_or_second(a, b);
+        let is_nan = self.compare(Relation::NotEqual, a, a);
+        self.choose(is_nan, a, larger)
+    }
+
+    /// The smaller; NaN if either is.
+    pub(super) fn minimum(&mut self, a: Value, b: Value) -> Value {
+        let smaller = self.smaller_or_second(a, b);
+        let is_nan = self.compare(Relation::NotEqual, a, a);
+        self.choose(is_nan, a, smaller)
     }
 
     /// `e^x`.

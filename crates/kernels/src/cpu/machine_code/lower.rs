@@ -37,67 +37,8 @@ pub(super) enum SlotUse {
 pub(in crate::cpu) fn is_lowered(code: &Code) -> bool {
     let Code::Elementwise { operation, from, to, .. } = code else { return false };
     match operation {
-        Elementwise::Unary { function, .. } => match function {
-            UnaryFunction::Neg
-            | UnaryFunction::Abs
-            | UnaryFunction::Sign
-            | UnaryFunction::Floor
-            | UnaryFunction::Ceil
-            | UnaryFunction::Round
-            | UnaryFunction::Trunc
-            | UnaryFunction::Sqrt
-            | UnaryFunction::Relu
-            | UnaryFunction::Exp
-            | UnaryFunction::Expm1
-            | UnaryFunction::Log
-            | UnaryFunction::Tanh
-            | UnaryFunction::Sigmoid
-            | UnaryFunction::Erf => *from == DType::F32,
-            UnaryFunction::Not => true,
-            UnaryFunction::Log1p
-            | UnaryFunction::Sin
-            | UnaryFunction::Cos
-            | UnaryFunction::Atan
-            | UnaryFunction::Asin
-            | UnaryFunction::Acos
-            | UnaryFunction::Sinh
-            | UnaryFunction::Cosh
-            | UnaryFunction::Asinh
-            | UnaryFunction::Acosh
-            | UnaryFunction::Atanh
-            | UnaryFunction::Log2
-            | UnaryFunction::Log10
-            | UnaryFunction::Exp2
-            | UnaryFunction::Erfc
-            | UnaryFunction::Erfcx
-            | UnaryFunction::Erfinv
-            | UnaryFunction::Lgamma
-            | UnaryFunction::Digamma
-            | UnaryFunction::Trigamma
-            | UnaryFunction::BitwiseNot => false,
-        },
-        Elementwise::Binary { function, .. } => match function {
-            BinaryFunction::Add | BinaryFunction::Sub | BinaryFunction::Mul => {
-                matches!(from, DType::F32 | DType::I32)
-            }
-            BinaryFunction::Div
-            | BinaryFunction::Maximum
-            | BinaryFunction::Minimum
-            | BinaryFunction::ReluBackward
-            | BinaryFunction::Copysign => *from == DType::F32,
-            BinaryFunction::And | BinaryFunction::Or => true,
-            BinaryFunction::Pow
-            | BinaryFunction::Atan2
-            | BinaryFunction::Hypot
-            | BinaryFunction::Fmod
-            | BinaryFunction::Remainder
-            | BinaryFunction::FloorDivide
-            | BinaryFunction::BitwiseAnd
-            | BinaryFunction::BitwiseOr
-            | BinaryFunction::BitwiseXor
-            | BinaryFunction::ShiftLeft
-            | BinaryFunction::ShiftRight => false,
-        },
+        Elementwise::Unary { function, .. } => unary(*function, *from).is_some(),
+        Elementwise::Binary { function, .. } => binary(*function, *from).is_some(),
         Elementwise::Compare { .. } => matches!(from, DType::F32 | DType::I32),
         Elementwise::Where { .. } => matches!(to, DType::F32 | DType::I32),
         Elementwise::Cast { .. } => matches!((from, to), (DType::I32 | DType::Bool, DType::F32)),
@@ -181,13 +122,12 @@ impl<'a> Lowering<'a> {
         let stride = if of_columns { Stride::Elements } else { Stride::FoldedChunks { long } };
         let slot = self.slot(SlotLayout { stride, may_repeat: false }, SlotUse::Fold { number, of_columns });
         let folded = self.fragment.push(Instruction::Load(slot));
-        let function = match function {
-            ReduceFunction::Sum => BinaryFunction::Add,
-            ReduceFunction::Product => BinaryFunction::Mul,
-            ReduceFunction::Max => BinaryFunction::Maximum,
-            ReduceFunction::Min => BinaryFunction::Minimum,
+        let folded = match function {
+            ReduceFunction::Sum => self.fragment.add(folded, value),
+            ReduceFunction::Product => self.fragment.mul(folded, value),
+            ReduceFunction::Max => self.fragment.maximum(folded, value),
+            ReduceFunction::Min => self.fragment.minimum(folded, value),
         };
-        let folded = self.binary(function, DType::F32, folded, value);
         self.fragment.push(Instruction::Store(slot, folded));
     }
 
@@ -195,11 +135,13 @@ impl<'a> Lowering<'a> {
         match operation {
             Elementwise::Unary { function, operand } => {
                 let x = self.value(from, operand);
-                self.unary(function, x)
+                let lower = unary(function, from).unwrap_or_else(|| not_lowered(function.name()));
+                lower(&mut self.fragment, x)
             }
             Elementwise::Binary { function, lhs, rhs } => {
                 let (a, b) = (self.value(from, lhs), self.value(from, rhs));
-                self.binary(function, from, a, b)
+                let lower = binary(function, from).unwrap_or_else(|| not_lowered(function.name()));
+                lower(&mut self.fragment, a, b)
             }
             Elementwise::Compare { function, lhs, rhs } => {
                 let (a, b) = (self.value(from, lhs), self.value(from, rhs));
@@ -219,102 +161,6 @@ impl<'a> Lowering<'a> {
                 self.fragment.choose(x, one, zero)
             }
             Elementwise::RoundTo { .. } => panic!("no fragment rounds to 16 bits"),
-        }
-    }
-
-    fn unary(&mut self, function: UnaryFunction, x: Value) -> Value {
-        let fragment = &mut self.fragment;
-        let zero = fragment.constant(0.0);
-        // Roundings by the immediate, which also asks for no exceptions.
-        let mut round = |immediate: u8| fragment.unary(Opcode::ROUNDPS, x, Some(immediate));
-        match function {
-            UnaryFunction::Round => round(0x8),
-            UnaryFunction::Floor => round(0x9),
-            UnaryFunction::Ceil => round(0xA),
-            UnaryFunction::Trunc => round(0xB),
-            UnaryFunction::Neg => fragment.neg(x),
-            UnaryFunction::Abs => fragment.abs(x),
-            UnaryFunction::Sign => {
-                let (one, minus_one) = (fragment.constant(1.0), fragment.constant(-1.0));
-                let sum = fragment.add(x, zero);
-                let is_positive = fragment.compare(Relation::Less, zero, x);
-                let value = fragment.choose(is_positive, one, sum);
-                let is_negative = fragment.compare(Relation::Less, x, zero);
-                fragment.choose(is_negative, minus_one, value)
-            }
-            UnaryFunction::Sqrt => fragment.unary(Opcode::SQRTPS, x, None),
-            UnaryFunction::Relu => fragment.larger_or_second(zero, x),
-            UnaryFunction::Exp => fragment.exp(x),
-            UnaryFunction::Expm1 => fragment.expm1(x),
-            UnaryFunction::Log => fragment.log(x),
-            UnaryFunction::Tanh => fragment.tanh(x),
-            UnaryFunction::Sigmoid => fragment.sigmoid(x),
-            UnaryFunction::Erf => fragment.erf(x),
-            UnaryFunction::Not => fragment.push(Instruction::Not(x)),
-            UnaryFunction::Log1p
-            | UnaryFunction::Sin
-            | UnaryFunction::Cos
-            | UnaryFunction::Atan
-            | UnaryFunction::Asin
-            | UnaryFunction::Acos
-            | UnaryFunction::Sinh
-            | UnaryFunction::Cosh
-            | UnaryFunction::Asinh
-            | UnaryFunction::Acosh
-            | UnaryFunction::Atanh
-            | UnaryFunction::Log2
-            | UnaryFunction::Log10
-            | UnaryFunction::Exp2
-            | UnaryFunction::Erfc
-            | UnaryFunction::Erfcx
-            | UnaryFunction::Erfinv
-            | UnaryFunction::Lgamma
-            | UnaryFunction::Digamma
-            | UnaryFunction::Trigamma
-            | UnaryFunction::BitwiseNot => not_lowered(function.name()),
-        }
-    }
-
-    fn binary(&mut self, function: BinaryFunction, dtype: DType, a: Value, b: Value) -> Value {
-        let fragment = &mut self.fragment;
-        let is_float = dtype == DType::F32;
-        match function {
-            BinaryFunction::Add if is_float => fragment.add(a, b),
-            BinaryFunction::Sub if is_float => fragment.sub(a, b),
-            BinaryFunction::Mul if is_float => fragment.mul(a, b),
-            BinaryFunction::Add => fragment.add_integers(a, b),
-            BinaryFunction::Sub => fragment.sub_integers(a, b),
-            BinaryFunction::Mul => fragment.mul_integers(a, b),
-            BinaryFunction::Div => fragment.div(a, b),
-            BinaryFunction::Maximum => {
-                let larger = fragment.larger_or_second(a, b);
-                let is_nan = fragment.compare(Relation::NotEqual, a, a);
-                fragment.choose(is_nan, a, larger)
-            }
-            BinaryFunction::Minimum => {
-                let smaller = fragment.smaller_or_second(a, b);
-                let is_nan = fragment.compare(Relation::NotEqual, a, a);
-                fragment.choose(is_nan, a, smaller)
-            }
-            BinaryFunction::ReluBackward => {
-                let zero = fragment.constant(0.0);
-                let is_off = fragment.compare(Relation::LessEqual, b, zero);
-                fragment.choose(is_off, zero, a)
-            }
-            BinaryFunction::Copysign => fragment.copysign(a, b),
-            BinaryFunction::And => fragment.push(Instruction::And([a, b])),
-            BinaryFunction::Or => fragment.push(Instruction::Or([a, b])),
-            BinaryFunction::Pow
-            | BinaryFunction::Atan2
-            | BinaryFunction::Hypot
-            | BinaryFunction::Fmod
-            | BinaryFunction::Remainder
-            | BinaryFunction::FloorDivide
-            | BinaryFunction::BitwiseAnd
-            | BinaryFunction::BitwiseOr
-            | BinaryFunction::BitwiseXor
-            | BinaryFunction::ShiftLeft
-            | BinaryFunction::ShiftRight => not_lowered(function.name()),
         }
     }
 
@@ -344,6 +190,89 @@ impl<'a> Lowering<'a> {
             _ => fragment.compare_integers(relation, a, b),
         }
     }
+}
+
+/// How a fragment computes a function of one value.
+type Unary = fn(&mut Fragment, Value) -> Value;
+
+/// How a fragment computes a function of two values.
+type Binary = fn(&mut Fragment, Value, Value) -> Value;
+
+/// How fragments compute a function of values of a dtype, if they do.
+fn unary(function: UnaryFunction, dtype: DType) -> Option<Unary> {
+    let lower: Unary = match function {
+        UnaryFunction::Not => return Some(|fragment, x| fragment.push(Instruction::Not(x))),
+        UnaryFunction::Neg => Fragment::neg,
+        UnaryFunction::Abs => Fragment::abs,
+        UnaryFunction::Sign => Fragment::sign,
+        // The immediates ask for no exceptions, too.
+        UnaryFunction::Round => |fragment, x| fragment.unary(Opcode::ROUNDPS, x, Some(0x8)),
+        UnaryFunction::Floor => |fragment, x| fragment.unary(Opcode::ROUNDPS, x, Some(0x9)),
+        UnaryFunction::Ceil => |fragment, x| fragment.unary(Opcode::ROUNDPS, x, Some(0xA)),
+        UnaryFunction::Trunc => |fragment, x| fragment.unary(Opcode::ROUNDPS, x, Some(0xB)),
+        UnaryFunction::Sqrt => |fragment, x| fragment.unary(Opcode::SQRTPS, x, None),
+        UnaryFunction::Relu => Fragment::relu,
+        UnaryFunction::Exp => Fragment::exp,
+        UnaryFunction::Expm1 => Fragment::expm1,
+        UnaryFunction::Log => Fragment::log,
+        UnaryFunction::Tanh => Fragment::tanh,
+        UnaryFunction::Sigmoid => Fragment::sigmoid,
+        UnaryFunction::Erf => Fragment::erf,
+        UnaryFunction::Log1p
+        | UnaryFunction::Sin
+        | UnaryFunction::Cos
+        | UnaryFunction::Atan
+        | UnaryFunction::Asin
+        | UnaryFunction::Acos
+        | UnaryFunction::Sinh
+        | UnaryFunction::Cosh
+        | UnaryFunction::Asinh
+        | UnaryFunction::Acosh
+        | UnaryFunction::Atanh
+        | UnaryFunction::Log2
+        | UnaryFunction::Log10
+        | UnaryFunction::Exp2
+        | UnaryFunction::Erfc
+        | UnaryFunction::Erfcx
+        | UnaryFunction::Erfinv
+        | UnaryFunction::Lgamma
+        | UnaryFunction::Digamma
+        | UnaryFunction::Trigamma
+        | UnaryFunction::BitwiseNot => return None,
+    };
+    (dtype == DType::F32).then_some(lower)
+}
+
+/// As [`unary`], of two values.
+fn binary(function: BinaryFunction, dtype: DType) -> Option<Binary> {
+    let is_integer = dtype == DType::I32;
+    let lower: Binary = match function {
+        BinaryFunction::And => return Some(|fragment, a, b| fragment.push(Instruction::And([a, b]))),
+        BinaryFunction::Or => return Some(|fragment, a, b| fragment.push(Instruction::Or([a, b]))),
+        BinaryFunction::Add if is_integer => return Some(Fragment::add_integers),
+        BinaryFunction::Sub if is_integer => return Some(Fragment::sub_integers),
+        BinaryFunction::Mul if is_integer => return Some(Fragment::mul_integers),
+        BinaryFunction::Add => Fragment::add,
+        BinaryFunction::Sub => Fragment::sub,
+        BinaryFunction::Mul => Fragment::mul,
+        BinaryFunction::Div => Fragment::div,
+        BinaryFunction::Maximum => Fragment::maximum,
+        BinaryFunction::Minimum => Fragment::minimum,
+        BinaryFunction::ReluBackward => Fragment::relu_backward,
+        BinaryFunction::Copysign => Fragment::copysign,
+        BinaryFunction::Pow
+        | BinaryFunction::Atan2
+        | BinaryFunction::Hypot
+        | BinaryFunction::Fmod
+        | BinaryFunction::Remainder
+        | BinaryFunction::FloorDivide
+        | BinaryFunction::BitwiseAnd
+        | BinaryFunction::BitwiseOr
+        | BinaryFunction::BitwiseXor
+        | BinaryFunction::ShiftLeft
+        | BinaryFunction::ShiftRight => return None,
+    };
+    (dtype == DType::F32).then_some(lower)
 }
 
 fn not_lowered(function: &str) -> ! {
