@@ -68,7 +68,7 @@ impl Streams {
         self.inputs.len() + if self.has_outputs { outputs } else { 0 }
     }
 
-    /// Writes where the elements `next` of each stream stand, or those that are computed now if there are none.
+    /// Writes where the elements `next` of each stream stand; leaves the addresses as they are if there are no such elements.
     pub(super) fn addresses(
         &self,
         addresses: &mut [usize],

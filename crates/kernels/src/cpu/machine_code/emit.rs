@@ -78,6 +78,7 @@ pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout]) -> Result<Emitted,
     Ok(if emitter.run().is_ok() { emitter.finish() } else { lean.finish() })
 }
 
+/// A fragment whose instructions are being written.
 pub(super) struct Emitter<'a> {
     fragment: &'a Fragment,
     slots: &'a [SlotLayout],

@@ -73,14 +73,11 @@ impl Compiled {
     ) -> Option<Compiled> {
         // What is read behind the run is the last value of a register.
         let mut wanted = live.to_vec();
-        let mut is_read: Vec<bool> = run
-            .iter()
-            .rev()
-            .map(|code| {
-                let place = wanted.iter().position(|&named| named == code.target());
-                place.map(|place| wanted.swap_remove(place)).is_some()
-            })
-            .collect();
+        let mut is_read = Vec::with_capacity(run.len());
+        for code in run.iter().rev() {
+            is_read.push(wanted.contains(&code.target()));
+            wanted.retain(|&named| named != code.target());
+        }
         is_read.reverse();
         let mut lowering = Lowering::new(vectors, may_repeat);
         for (code, is_read) in run.iter().zip(is_read) {
