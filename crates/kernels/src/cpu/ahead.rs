@@ -100,12 +100,12 @@ impl Streams {
             let buffer = sources.operands.buffer(sources.first + number);
             let bytes = buffer.storage().bytes();
             let first = buffer.address() + (sources.inputs[number].view.offset() + next.start) * bytes;
-            ahead.add(first, next.len() * bytes);
+            ahead.add(Purpose::Read, first, next.len() * bytes);
         }
         if self.has_outputs {
             for part in outputs {
                 let bytes = part.storage().bytes();
-                ahead.add(part.address() + (next.start - base) * bytes, next.len() * bytes);
+                ahead.add(Purpose::Write, part.address() + (next.start - base) * bytes, next.len() * bytes);
             }
         }
         ahead.at_once = ahead.lines.div_ceil(self.calls);
@@ -118,7 +118,7 @@ impl Streams {
 /// What is left to ask for. It is filled where it stands, block after block: to move it would cost as much as a small block does.
 pub(super) struct Ahead {
     /// Addresses.
-    streams: SmallVec<[Range<usize>; 8]>,
+    streams: SmallVec<[(Purpose, Range<usize>); 8]>,
     lines: usize,
     at_once: usize,
 }
@@ -134,9 +134,9 @@ impl Ahead {
         (self.lines, self.at_once) = (0, 0);
     }
 
-    fn add(&mut self, first: usize, bytes: usize) {
+    fn add(&mut self, purpose: Purpose, first: usize, bytes: usize) {
         if self.streams.len() < self.streams.inline_size() {
-            self.streams.push(first..first + bytes);
+            self.streams.push((purpose, first..first + bytes));
             self.lines += bytes.div_ceil(LINE);
         }
     }
@@ -153,11 +153,11 @@ impl Ahead {
     fn fetch_some(&mut self) {
         let mut left = self.at_once;
         while left > 0
-            && let Some(stream) = self.streams.last_mut()
+            && let Some((purpose, stream)) = self.streams.last_mut()
         {
             let lines = stream.len().div_ceil(LINE).min(left);
             for line in 0..lines {
-                fetch_line(stream.start + line * LINE);
+                fetch_line(*purpose, stream.start + line * LINE);
             }
             left -= lines;
             stream.start += lines * LINE;
@@ -176,21 +176,35 @@ impl Ahead {
 pub(super) fn fetch_elements<T>(elements: &[T]) {
     let first = elements.as_ptr().addr();
     for line in 0..size_of_val(elements).div_ceil(LINE).min(MOST_OF_A_ROW) {
-        fetch_line(first + line * LINE);
+        fetch_line(Purpose::Read, first + line * LINE);
     }
+}
+
+/// What memory is asked for to be done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    /// Other cores lose their copies when the line is asked for, and not when the first element is written, which would wait for that.
+    Write,
 }
 
 /// Asks for the line at an address.
 #[inline(always)]
-fn fetch_line(address: usize) {
+fn fetch_line(purpose: Purpose, address: usize) {
     #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: the instruction reads nothing that a program could see, and an address where nothing stands does no harm.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
+    match purpose {
+        Purpose::Read => {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            // SAFETY: the instruction reads nothing that a program could see, and an address where nothing stands does no harm.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address)) };
+        }
+        Purpose::Write => {
+            // SAFETY: it changes no memory and no register, and does no harm as above; processors that do not know it do nothing.
+            unsafe { std::arch::asm!("prefetchw [{}]", in(reg) address, options(nostack, preserves_flags)) };
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
+    let _ = (purpose, address);
 }
 
 #[cfg(test)]
@@ -233,8 +247,8 @@ mod tests {
             assert!(ahead.streams.is_empty());
             return;
         }
-        let read = [lines(&buffers[0], 2048..3072), lines(&buffers[2], 2064..3088)];
-        assert_eq!(ahead.streams.to_vec(), [&read[..], &[written]].concat());
+        let read = [lines(&buffers[0], 2048..3072), lines(&buffers[2], 2064..3088)].map(|lines| (Purpose::Read, lines));
+        assert_eq!(ahead.streams.to_vec(), [&read[..], &[(Purpose::Write, written)]].concat());
         // All of it in as many calls as a block has.
         for call in 0..10 {
             assert!(!ahead.streams.is_empty(), "nothing is left at call {call}");

@@ -64,10 +64,76 @@ pub(super) fn live_before(code: &[Code], live: &mut Vec<Named>) {
 pub(super) struct FoldCode {
     pub(super) function: ReduceFunction,
     pub(super) operand: Register,
-    /// Whether each element is combined with one of its own, or all with those of a few chunks, in turn.
-    pub(super) of_columns: bool,
-    /// Whether blocks may have more elements than a [`BLOCK`], for each of which there are chunks then.
-    pub(super) long: bool,
+    pub(super) place: FoldPlace,
+}
+
+/// What the elements of a block are combined with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FoldPlace {
+    /// Each with one of its own.
+    Columns,
+    /// Those of each of several rows with the same, one a column.
+    ShortColumns,
+    /// All with those of [`FOLDED_CHUNKS`], in turn; if `long`, a block may have more elements than a [`BLOCK`], for each of which there are chunks then.
+    Chunks { long: bool },
+    /// Those of each of several rows with chunks of the row's own.
+    ShortRows,
+}
+
+/// What each row of a block of several has one value of, or each column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeated {
+    /// What stands at [`Beside::rows`].
+    RowRegister { number: u32 },
+    /// An input that has an element for each row.
+    RowsOf { input: u32 },
+    /// An input that has an element for each column.
+    ColumnsOf { input: u32 },
+}
+
+impl Repeated {
+    pub(super) fn is_of_rows(self) -> bool {
+        match self {
+            Repeated::RowRegister { .. } | Repeated::RowsOf { .. } => true,
+            Repeated::ColumnsOf { .. } => false,
+        }
+    }
+}
+
+/// The rows that a block has several of, where they are whole chunks, and what is read there without being repeated over a register.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ShortRows {
+    /// The elements of a row; 0 where blocks are not several such rows.
+    pub(super) width: usize,
+    /// What stands for the values of which registers.
+    pub(super) repeated: Vec<(Named, Repeated)>,
+}
+
+impl ShortRows {
+    /// What stands for the value of a register.
+    pub(super) fn repeated(&self, named: Named) -> Option<Repeated> {
+        self.repeated.iter().find(|(register, _)| *register == named).map(|&(_, what)| what)
+    }
+
+    /// What stands for the values that code loads: those of inputs that have an element for each of `rows`, or for each column.
+    pub(super) fn add_loads(&mut self, code: &[Code], inputs: &[ProgramInput], rows: usize) {
+        for code in code {
+            let Code::Load { dtype: dtype @ (DType::F32 | DType::I32), input, target, borrows: true } = *code else {
+                continue;
+            };
+            let ProgramInput { view, in_place: None, .. } = &inputs[input as usize] else { continue };
+            let [outer, inner] = view.axes() else { continue };
+            if (outer.extent, inner.extent) != (rows, self.width) {
+                continue;
+            }
+            let what = match (outer.stride, inner.stride) {
+                (0, 1) => Repeated::ColumnsOf { input },
+                (1, 0) => Repeated::RowsOf { input },
+                _ => continue,
+            };
+            self.repeated.push(((dtype, target), what));
+        }
+    }
 }
 
 /// Chunks that elements are folded into in turn, so that no addition waits for the one before.
@@ -99,6 +165,18 @@ impl FoldTarget {
     }
 }
 
+/// The most registers of rows that fragments read.
+pub(super) const MOST_ROWS: usize = 8;
+
+/// A stream that a body asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AskedAhead {
+    /// Its place in [`Beside::ahead`].
+    pub(super) number: u32,
+    /// Whether it is written: then other processors lose their copies before, and not when the first element is.
+    pub(super) is_written: bool,
+}
+
 /// The most streams that a body asks for.
 pub(super) const MOST_AHEAD: usize = 4;
 
@@ -107,13 +185,15 @@ pub(super) const MOST_AHEAD: usize = 4;
 pub(super) struct Beside {
     /// What the body's folds are made into.
     pub(super) folds: [FoldTarget; MOST_FOLDS],
+    /// Where values of rows stand, of which there is one for each row of the block.
+    pub(super) rows: [*const u8; MOST_ROWS],
     /// Where the elements stand that are asked for, as many as the block has: they are not read, and may be anywhere.
     pub(super) ahead: [usize; MOST_AHEAD],
 }
 
 impl Beside {
     pub(super) const fn nothing() -> Beside {
-        Beside { folds: [FoldTarget::none(); MOST_FOLDS], ahead: [0; MOST_AHEAD] }
+        Beside { folds: [FoldTarget::none(); MOST_FOLDS], rows: [std::ptr::null(); MOST_ROWS], ahead: [0; MOST_AHEAD] }
     }
 }
 
@@ -133,8 +213,21 @@ pub(super) struct Wanted<'a> {
     /// The registers that may hold one value for a whole block.
     pub(super) repeating: &'a [Named],
     pub(super) folds: &'a [FoldCode],
-    /// The streams that are asked for while it runs, by their numbers.
-    pub(super) ahead: &'a [u32],
+    /// The streams that are asked for while it runs.
+    pub(super) ahead: &'a [AskedAhead],
+    pub(super) rows: &'a ShortRows,
+}
+
+/// Code that one fragment is made of.
+pub(super) struct Run<'a> {
+    pub(super) code: &'a [Code],
+    pub(super) folds: &'a [FoldCode],
+    pub(super) ahead: &'a [AskedAhead],
+    /// The registers that are read behind it.
+    pub(super) live: &'a [Named],
+    /// Whether a register may hold one value for a whole block.
+    pub(super) may_repeat: &'a dyn Fn(DType, Register) -> bool,
+    pub(super) rows: &'a ShortRows,
 }
 
 impl Body {
@@ -167,11 +260,13 @@ impl Body {
                 live_before(after, &mut live);
             }
             has_folds |= after.is_empty();
-            if !body.push_run(vectors, (&run, folds, ahead), live, &may_repeat) {
+            let run = Run { code: &run, folds, ahead, live: &live, may_repeat: &may_repeat, rows: wanted.rows };
+            if !body.push_run(vectors, &run) {
                 return None;
             }
             rest = after;
         }
+        body.leave_out_loads(&wanted);
         body.borrow_outputs(inputs, &wanted);
         body.code.shrink_to_fit();
         Some(body)
@@ -179,30 +274,47 @@ impl Body {
 
     /// Appends code of which a fragment can be made, with folds behind it; of two halves two, where one has too many values. Gives whether the folds are part
     /// of it.
-    fn push_run(
-        &mut self,
-        vectors: Vectors,
-        (run, folds, ahead): (&[Code], &[FoldCode], &[u32]),
-        live: Vec<Named>,
-        may_repeat: &dyn Fn(DType, Register) -> bool,
-    ) -> bool {
-        if run.len() >= LEAST || !folds.is_empty() {
-            if let Some(compiled) = Compiled::new(vectors, (run, folds, ahead), &live, may_repeat) {
+    fn push_run(&mut self, vectors: Vectors, run: &Run<'_>) -> bool {
+        let &Run { code, folds, live, .. } = run;
+        if code.len() >= LEAST || !folds.is_empty() {
+            if let Some(compiled) = Compiled::new(vectors, run) {
                 self.code.push(Code::Fragment { number: self.fragments.len() as u32 });
                 self.fragments.push(compiled);
                 return true;
             }
-            if run.len() >= LEAST {
-                let (head, tail) = run.split_at(run.len() / 2);
-                let mut live_between = live.clone();
+            if code.len() >= LEAST {
+                let (head, tail) = code.split_at(code.len() / 2);
+                let mut live_between = live.to_vec();
                 live_between.extend(folds.iter().map(|fold| (DType::F32, fold.operand)));
                 live_before(tail, &mut live_between);
-                self.push_run(vectors, (head, &[], &[]), live_between, may_repeat);
-                return self.push_run(vectors, (tail, folds, ahead), live, may_repeat);
+                self.push_run(vectors, &Run { code: head, folds: &[], ahead: &[], live: &live_between, ..*run });
+                return self.push_run(vectors, &Run { code: tail, ..*run });
             }
         }
-        self.code.extend(run);
+        self.code.extend(code);
         folds.is_empty()
+    }
+
+    /// Whether other code than loads reads a register: the interpreter's, or a fragment's that does not know what stands for it.
+    pub(super) fn reads(&self, named: Named) -> bool {
+        self.code.iter().any(|code| self.is_read_by(code, named))
+    }
+
+    fn is_read_by(&self, code: &Code, named: Named) -> bool {
+        if let Code::Fragment { number } = code {
+            return self.fragments[*number as usize].reads(named);
+        }
+        code.operands().any(|operand| operand == named)
+    }
+
+    /// Leaves out what loads a register for which something else stands, if nothing reads the register.
+    fn leave_out_loads(&mut self, wanted: &Wanted<'_>) {
+        let is_needed = |code: &Code| {
+            let Code::Load { dtype, target, .. } = *code else { return true };
+            let named = (dtype, target);
+            wanted.rows.repeated(named).is_none() || wanted.live.contains(&named) || self.reads(named)
+        };
+        self.code = self.code.iter().copied().filter(is_needed).collect();
     }
 
     /// Whether all is fragments, of elements that are read where they stand.
@@ -224,12 +336,6 @@ impl Body {
     /// Leaves inputs where they stand that share the memory of an output, if only fragments read them and none behind the code that may write that output.
     fn borrow_outputs(&mut self, inputs: &[ProgramInput], wanted: &Wanted<'_>) {
         let fragments = &self.fragments;
-        let reads = |code: &Code, named: Named| {
-            if let Code::Fragment { number } = code {
-                return fragments[*number as usize].reads(named);
-            }
-            code.operands().any(|operand| operand == named)
-        };
         let writes = |code: &Code, number: u32| match code {
             Code::Fragment { number: fragment } => fragments[*fragment as usize].writes(number),
             Code::Elementwise { output, .. } => *output == Some(number),
@@ -244,11 +350,12 @@ impl Body {
             let named = (dtype, target);
             let Some(number) = inputs[input as usize].in_place else { continue };
             let rest = &self.code[place + 1..];
-            let Some(last) = rest.iter().rposition(|code| reads(code, named)) else { continue };
-            let is_of_fragments = rest.iter().all(|code| matches!(code, Code::Fragment { .. }) || !reads(code, named));
+            let reads = |code: &Code| self.is_read_by(code, named);
+            let Some(last) = rest.iter().rposition(reads) else { continue };
+            let is_of_fragments = rest.iter().all(|code| matches!(code, Code::Fragment { .. }) || !reads(code));
             let is_written_before = rest[..last].iter().any(|code| writes(code, number));
             // A fragment reads where it needs the value first. If that is not the first time, it may have written the output by then.
-            let is_written_there = writes(&rest[last], number) && rest[..last].iter().any(|code| reads(code, named));
+            let is_written_there = writes(&rest[last], number) && rest[..last].iter().any(reads);
             if is_of_fragments && !is_written_before && !is_written_there && !wanted.live.contains(&named) {
                 self.code[place] = Code::Borrow { dtype, input, target };
             }

@@ -6,7 +6,7 @@
 
 use arenagrad_graph::{DType, Elementwise};
 
-use super::body::{self, Body, Wanted};
+use super::body::{self, Body, ShortRows, Wanted};
 use super::machine_code::{self, Vectors};
 use super::processor::detect;
 use super::registers::{Allocation, BLOCK, Bank, Demand, LANES, LONG_BLOCK, Register};
@@ -311,7 +311,8 @@ impl Translation {
         if let Some(vectors) = vectors {
             let live: Vec<_> = self.outputs.iter().map(|&(dtype, stored)| (dtype, stored.register)).collect();
             let repeating = body::repeating(&self.body.code, &program.inputs);
-            let wanted = Wanted { live: &live, repeating: &repeating, folds: &[], ahead: &[] };
+            let wanted =
+                Wanted { live: &live, repeating: &repeating, folds: &[], ahead: &[], rows: &ShortRows::default() };
             self.body = self.body.compiled(vectors, &program.inputs, wanted).expect("code without folds has a body");
         }
     }

@@ -2,13 +2,11 @@
 
 use std::convert::Infallible;
 
-use arenagrad_graph::DType;
-
-use super::body::{Beside, BlockPlace, FoldCode, Named};
+use super::body::{Beside, BlockPlace, Named, Run};
 use super::code::Code;
 use super::interpret::{Outputs, Sources};
 use super::processor::Arch;
-use super::registers::{Bank, Register};
+use super::registers::Bank;
 
 /// There are no vectors to compile for.
 #[derive(Clone, Copy, Debug)]
@@ -27,12 +25,7 @@ pub(super) fn is_lowered(_: &Code) -> bool {
 }
 
 impl Compiled {
-    pub(super) fn new(
-        vectors: Vectors,
-        _: (&[Code], &[FoldCode], &[u32]),
-        _: &[Named],
-        _: &dyn Fn(DType, Register) -> bool,
-    ) -> Option<Compiled> {
+    pub(super) fn new(vectors: Vectors, _: &Run<'_>) -> Option<Compiled> {
         match vectors.0 {}
     }
 

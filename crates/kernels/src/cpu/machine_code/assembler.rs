@@ -89,6 +89,8 @@ const fn opcode(prefix: Prefix, map: Map, byte: u8) -> Opcode {
 impl Opcode {
     pub(super) const MOVUPS_LOAD: Opcode = opcode(Prefix::None, Map::M0f, 0x10);
     const MOVUPS_STORE: Opcode = opcode(Prefix::None, Map::M0f, 0x11);
+    /// One lane of memory in every lane.
+    pub(super) const BROADCASTSS: Opcode = opcode(Prefix::P66, Map::M0f38, 0x18);
     pub(super) const ADDPS: Opcode = opcode(Prefix::None, Map::M0f, 0x58);
     pub(super) const MULPS: Opcode = opcode(Prefix::None, Map::M0f, 0x59);
     pub(super) const SUBPS: Opcode = opcode(Prefix::None, Map::M0f, 0x5C);
@@ -367,8 +369,9 @@ impl Assembler {
             Operand::Place(place) => {
                 // EVEX has displacements of a byte in units of what is read or written; those of four bytes are in bytes.
                 let unit = match self.vectors {
-                    Vectors::Evex if *opcode != Opcode::PMOVZXBD && *opcode != Opcode::PMOVDB => 64,
-                    Vectors::Evex => 16,
+                    Vectors::Evex if *opcode == Opcode::PMOVZXBD || *opcode == Opcode::PMOVDB => 16,
+                    Vectors::Evex if *opcode == Opcode::BROADCASTSS => 4,
+                    Vectors::Evex => 64,
                     Vectors::Vex => 1,
                 };
                 self.place(reg & 7, *place, unit);
@@ -436,10 +439,11 @@ impl Assembler {
         self.bytes.extend([0x48 | (from.0 >> 3) << 2 | to.0 >> 3, 0x09, 0xC0 | (from.0 & 7) << 3 | to.0 & 7]);
     }
 
-    /// Asks for the line of memory at a place.
-    pub(super) fn prefetch(&mut self, place: Place) {
+    /// Asks for the line of memory at a place, for this processor alone if it will be written. Those that do not know the latter do nothing.
+    pub(super) fn prefetch(&mut self, place: Place, is_written: bool) {
         let index = place.index.map_or(0, |index| index.0 >> 3 & 1);
-        self.bytes.extend([0x40 | index << 1 | place.base.0 >> 3, 0x0F, 0x18]);
+        let opcode = if is_written { 0x0D } else { 0x18 };
+        self.bytes.extend([0x40 | index << 1 | place.base.0 >> 3, 0x0F, opcode]);
         self.place(1, place, 1);
     }
 
@@ -462,6 +466,11 @@ impl Assembler {
         self.bytes.extend([0x40 | (to.0 >> 3) << 2 | from.0 >> 3, 0x0F, 0xB6, 0xC0 | (to.0 & 7) << 3 | from.0 & 7]);
     }
 
+    /// The lowest byte of `to` = that of `from`.
+    pub(super) fn move_lowest_byte(&mut self, to: General, from: General) {
+        self.bytes.extend([0x40 | (from.0 >> 3) << 2 | to.0 >> 3, 0x88, 0xC0 | (from.0 & 7) << 3 | to.0 & 7]);
+    }
+
     pub(super) fn push(&mut self, register: General) {
         self.bytes.extend([0x40 | register.0 >> 3, 0x50 | register.0 & 7]);
     }
@@ -470,15 +479,30 @@ impl Assembler {
         self.bytes.extend([0x40 | register.0 >> 3, 0x58 | register.0 & 7]);
     }
 
-    /// Adds to `register`, and goes on at the byte `target` while it is below `limit`.
-    pub(super) fn advance_and_loop(&mut self, register: General, by: i32, limit: General, target: usize) {
+    /// Adds to `register`.
+    pub(super) fn advance(&mut self, register: General, by: i32) {
         self.bytes.extend([0x48 | register.0 >> 3, 0x81, 0xC0 | register.0 & 7]);
         self.bytes.extend(by.to_le_bytes());
+    }
+
+    /// Goes on at the byte `target` while `register` is below `limit`.
+    pub(super) fn loop_below(&mut self, register: General, limit: General, target: usize) {
         self.bytes.extend([
             0x48 | (limit.0 >> 3) << 2 | register.0 >> 3,
             0x39,
             0xC0 | (limit.0 & 7) << 3 | register.0 & 7,
         ]);
+        self.jump_if_below(target);
+    }
+
+    /// As [`Assembler::loop_below`], of a number.
+    pub(super) fn loop_below_number(&mut self, register: General, limit: i32, target: usize) {
+        self.bytes.extend([0x48 | register.0 >> 3, 0x81, 0xF8 | register.0 & 7]);
+        self.bytes.extend(limit.to_le_bytes());
+        self.jump_if_below(target);
+    }
+
+    fn jump_if_below(&mut self, target: usize) {
         self.bytes.extend([0x0F, 0x82]);
         let next = self.bytes.len() as i32 + 4;
         self.bytes.extend((target as i32 - next).to_le_bytes());

@@ -23,6 +23,16 @@ pub(super) struct SlotLayout {
     pub(super) may_repeat: bool,
 }
 
+impl SlotLayout {
+    /// Whether it asks which row and which column a chunk is of.
+    pub(super) fn goes_by_rows(&self) -> bool {
+        match self.stride {
+            Stride::Elements | Stride::Bytes | Stride::FoldedChunks { .. } => false,
+            Stride::FoldedRows | Stride::Rows | Stride::Columns => true,
+        }
+    }
+}
+
 /// Where a slot's next vector is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stride {
@@ -32,6 +42,12 @@ pub(super) enum Stride {
     Bytes,
     /// Behind the last one, and after [`FOLDED_CHUNKS`] at the beginning again; if `long`, behind these for each further [`BLOCK`].
     FoldedChunks { long: bool },
+    /// As [`Stride::FoldedChunks`], in each row behind those of the row before.
+    FoldedRows,
+    /// One lane for all of a row, behind that of the row before.
+    Rows,
+    /// Behind the last one, and in each row at the beginning again.
+    Columns,
 }
 
 /// A fragment as bytes.
@@ -56,10 +72,14 @@ const ADDRESSES: [General; 8] =
 const UNSAVED: usize = 2;
 /// The register that says where the chunk is into which this one is folded.
 const FOLDED: General = General(10);
+/// Over rows, the registers of the column in bytes of lanes, and of the row in bytes of one lane; so many fewer keep addresses.
+const COLUMN: General = General(14);
+const ROW: General = General(15);
+const OVER_ROWS: usize = 2;
 
-/// A fragment's bytes.
-pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout]) -> Result<Emitted, TooManyValues> {
-    let mut lean = Emitter::new(fragment, slots, Vec::new());
+/// A fragment's bytes; `width` is how many lanes a row has, if a slot goes by rows.
+pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout], width: usize) -> Result<Emitted, TooManyValues> {
+    let mut lean = Emitter::new(fragment, (slots, width), Vec::new());
     lean.run()?;
     let spare = lean.vector_count - lean.most;
     let mut fixed: Vec<(usize, usize)> = fragment
@@ -74,7 +94,7 @@ pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout]) -> Result<Emitted,
     }
     fixed.sort_by_key(|&(reads, number)| (std::cmp::Reverse(reads), number));
     let hoisted = fixed.into_iter().take(spare).map(|(_, number)| number).collect();
-    let mut emitter = Emitter::new(fragment, slots, hoisted);
+    let mut emitter = Emitter::new(fragment, (slots, width), hoisted);
     Ok(if emitter.run().is_ok() { emitter.finish() } else { lean.finish() })
 }
 
@@ -82,6 +102,10 @@ pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout]) -> Result<Emitted,
 pub(super) struct Emitter<'a> {
     fragment: &'a Fragment,
     slots: &'a [SlotLayout],
+    /// The bytes of a row's lanes, if the code goes over rows.
+    row: Option<i32>,
+    /// The registers that keep addresses.
+    addresses: &'static [General],
     pub(super) assembler: Assembler,
     vectors: Vectors,
     pub(super) vector_count: usize,
@@ -100,7 +124,8 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    fn new(fragment: &'a Fragment, slots: &'a [SlotLayout], hoisted: Vec<usize>) -> Emitter<'a> {
+    fn new(fragment: &'a Fragment, (slots, width): (&'a [SlotLayout], usize), hoisted: Vec<usize>) -> Emitter<'a> {
+        let row = slots.iter().any(SlotLayout::goes_by_rows).then_some((width * size_of::<f32>()) as i32);
         let vectors = fragment.vectors;
         let count = fragment.instructions.len();
         let mut reads = vec![0; count];
@@ -123,6 +148,8 @@ impl<'a> Emitter<'a> {
         Emitter {
             fragment,
             slots,
+            row,
+            addresses: &ADDRESSES[..ADDRESSES.len() - if row.is_some() { OVER_ROWS } else { 0 }],
             assembler: Assembler::new(vectors),
             vectors,
             vector_count,
@@ -149,9 +176,12 @@ impl<'a> Emitter<'a> {
 
     fn run(&mut self) -> Result<(), TooManyValues> {
         self.assembler.enter();
-        let saved = &ADDRESSES[UNSAVED..self.slots.len().clamp(UNSAVED, ADDRESSES.len())];
+        let mut saved = self.addresses[UNSAVED..self.slots.len().clamp(UNSAVED, self.addresses.len())].to_vec();
+        if self.row.is_some() {
+            saved.extend([COLUMN, ROW]);
+        }
         saved.iter().for_each(|&register| self.assembler.push(register));
-        for (slot, &register) in ADDRESSES.iter().enumerate().take(self.slots.len()) {
+        for (slot, &register) in self.addresses.iter().enumerate().take(self.slots.len()) {
             self.assembler.load_general(register, entry(slot, 0));
         }
         let pool = -((self.pool.len() * CONSTANT) as i32);
@@ -165,14 +195,15 @@ impl<'a> Emitter<'a> {
             self.left[number] += 1;
         }
         self.assembler.clear_general(RCX);
-        let top = self.assembler.bytes.len();
-        let long = self.slots.iter().find_map(|slot| match slot.stride {
-            Stride::FoldedChunks { long } => Some(long),
-            Stride::Elements | Stride::Bytes => None,
-        });
-        if let Some(long) = long {
-            self.find_folded_chunk(long);
+        if self.row.is_some() {
+            self.assembler.clear_general(ROW);
         }
+        let top_of_row = self.assembler.bytes.len();
+        if self.row.is_some() {
+            self.assembler.clear_general(COLUMN);
+        }
+        let top = self.assembler.bytes.len();
+        self.find_folded_chunk();
         for number in 0..self.fragment.instructions.len() {
             self.instruction(number)?;
         }
@@ -180,7 +211,13 @@ impl<'a> Emitter<'a> {
             Vectors::Evex => 64,
             Vectors::Vex => 32,
         };
-        self.assembler.advance_and_loop(RCX, bytes, RSI, top);
+        self.assembler.advance(RCX, bytes);
+        if let Some(row) = self.row {
+            self.assembler.advance(COLUMN, bytes);
+            self.assembler.loop_below_number(COLUMN, row, top);
+            self.assembler.advance(ROW, size_of::<f32>() as i32);
+        }
+        self.assembler.loop_below(RCX, RSI, top_of_row);
         saved.iter().rev().for_each(|&register| self.assembler.pop(register));
         self.assembler.return_clean();
         Ok(())
@@ -192,7 +229,9 @@ impl<'a> Emitter<'a> {
             Instruction::Load(slot) => {
                 let place = self.moving_place(slot);
                 let vector = self.define(number)?;
-                self.assembler.unary(Opcode::MOVUPS_LOAD, vector, place, None);
+                let is_of_row = self.slots[slot.0 as usize].stride == Stride::Rows;
+                let opcode = if is_of_row { Opcode::BROADCASTSS } else { Opcode::MOVUPS_LOAD };
+                self.assembler.unary(opcode, vector, place, None);
             }
             Instruction::LoadMask(slot) => self.load_mask(number, slot)?,
             Instruction::Binary { opcode, commutes, operands: [a, b] } => {
@@ -241,9 +280,9 @@ impl<'a> Emitter<'a> {
                 self.release([value], scratch);
             }
             Instruction::StoreMask(slot, value) => self.store_mask(slot, value)?,
-            Instruction::Prefetch(slot) => {
+            Instruction::Prefetch { slot, is_written } => {
                 let place = self.moving_place(slot);
-                self.assembler.prefetch(place);
+                self.assembler.prefetch(place, is_written);
             }
         }
         Ok(())
@@ -423,7 +462,15 @@ impl<'a> Emitter<'a> {
                 self.assembler.move_general(RDX, RCX);
                 self.assembler.shift_general(RDX, 2);
             }
-            Stride::FoldedChunks { .. } => return Place { base, index: Some(FOLDED), displacement: 0 },
+            Stride::FoldedChunks { .. } if self.row.is_some() => {
+                self.find_chunk(RDX);
+                return Place { base, index: Some(RDX), displacement: 0 };
+            }
+            Stride::FoldedChunks { .. } | Stride::FoldedRows => {
+                return Place { base, index: Some(FOLDED), displacement: 0 };
+            }
+            Stride::Rows => return Place { base, index: Some(ROW), displacement: 0 },
+            Stride::Columns => return Place { base, index: Some(COLUMN), displacement: 0 },
         }
         if may_repeat {
             self.assembler.and_general(RDX, entry(slot.0 as usize, 8));
@@ -431,23 +478,40 @@ impl<'a> Emitter<'a> {
         Place { base, index: Some(RDX), displacement: 0 }
     }
 
-    /// Where the chunk is into which this one is folded, relative to the first.
-    fn find_folded_chunk(&mut self, long: bool) {
+    /// Where the chunk is into which this one is folded, relative to the first. Over rows this is asked for rows; what else is folded is folded into one
+    /// block's chunks.
+    fn find_folded_chunk(&mut self) {
+        let has = |stride: Stride| self.slots.iter().any(|slot| slot.stride == stride);
+        if has(Stride::FoldedRows) {
+            // A row's chunks take 64 times the bytes of its lane.
+            const { assert!(FOLDED_CHUNKS * LANES == 1 << 6, "64 lanes") };
+            self.assembler.lowest_byte(FOLDED, COLUMN);
+            self.assembler.move_general(RDX, ROW);
+            self.assembler.shift_general_left(RDX, 6);
+            self.assembler.or_general(FOLDED, RDX);
+            return;
+        }
+        if has(Stride::FoldedChunks { long: true }) {
+            self.find_chunk(FOLDED);
+        } else if has(Stride::FoldedChunks { long: false }) {
+            self.assembler.lowest_byte(FOLDED, RCX);
+        }
+    }
+
+    /// Where the chunk is into which this one is folded whatever its row, relative to the first.
+    fn find_chunk(&mut self, register: General) {
         const { assert!(FOLDED_CHUNKS * LANES * size_of::<f32>() == 1 << 8, "a byte counts them") };
         const { assert!(BLOCK * size_of::<f32>() == 1 << 12, "a block has so many bytes") };
-        self.assembler.lowest_byte(FOLDED, RCX);
-        if long {
-            self.assembler.move_general(RDX, RCX);
-            self.assembler.shift_general(RDX, 12);
-            self.assembler.shift_general_left(RDX, 8);
-            self.assembler.or_general(FOLDED, RDX);
-        }
+        self.assembler.move_general(register, RCX);
+        self.assembler.shift_general(register, 12);
+        self.assembler.shift_general_left(register, 8);
+        self.assembler.move_lowest_byte(register, RCX);
     }
 
     /// A register that holds the address of a slot, if need be `otherwise`.
     fn address(&mut self, Slot(slot): Slot, otherwise: General) -> General {
         let slot = slot as usize;
-        if let Some(&register) = ADDRESSES.get(slot) {
+        if let Some(&register) = self.addresses.get(slot) {
             return register;
         }
         self.assembler.load_general(otherwise, entry(slot, 0));

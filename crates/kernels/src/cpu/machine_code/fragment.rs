@@ -55,8 +55,11 @@ pub(super) enum Instruction {
     /// Of a mask.
     Not(Value),
     Store(Slot, Value),
-    /// Asks for the memory of a slot, which is neither read nor written.
-    Prefetch(Slot),
+    /// Asks for the memory of a slot, which is neither read nor written here.
+    Prefetch {
+        slot: Slot,
+        is_written: bool,
+    },
     /// Writes 1 where a mask is set, else 0, as bytes.
     StoreMask(Slot, Value),
 }
@@ -69,7 +72,7 @@ impl Instruction {
             | Instruction::Uniform(_)
             | Instruction::Load(_)
             | Instruction::LoadMask(_)
-            | Instruction::Prefetch(_) => ([Value(0); 3], 0),
+            | Instruction::Prefetch { .. } => ([Value(0); 3], 0),
             Instruction::Binary { operands: [a, b], .. }
             | Instruction::Compare { operands: [a, b], .. }
             | Instruction::And([a, b])

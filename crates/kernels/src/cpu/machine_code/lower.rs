@@ -5,7 +5,7 @@ use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Elementwise, Reduc
 use super::assembler::{Opcode, Relation, Vectors};
 use super::emit::{SlotLayout, Stride};
 use super::fragment::{Fragment, Instruction, Slot, Value};
-use crate::cpu::body::FoldCode;
+use crate::cpu::body::{AskedAhead, FoldCode, FoldPlace, Repeated, ShortRows};
 use crate::cpu::code::Code;
 use crate::cpu::registers::Register;
 
@@ -15,6 +15,12 @@ pub(super) enum SlotUse {
     Read {
         dtype: DType,
         register: Register,
+    },
+    /// What each row or each column has one value of.
+    Repeated {
+        dtype: DType,
+        register: Register,
+        what: Repeated,
     },
     /// A register, or an output where that can be.
     Written {
@@ -26,10 +32,10 @@ pub(super) enum SlotUse {
     Ahead {
         number: u32,
     },
-    /// What a fold is made into, of columns or of a few chunks.
+    /// What a fold is made into.
     Fold {
         number: u32,
-        of_columns: bool,
+        place: FoldPlace,
     },
 }
 
@@ -55,12 +61,17 @@ pub(super) struct Lowering<'a> {
     values: Vec<(DType, Register, Value)>,
     /// Whether a register may hold one value for a whole block.
     may_repeat: &'a dyn Fn(DType, Register) -> bool,
+    rows: &'a ShortRows,
 }
 
 impl<'a> Lowering<'a> {
-    pub(super) fn new(vectors: Vectors, may_repeat: &'a dyn Fn(DType, Register) -> bool) -> Lowering<'a> {
+    pub(super) fn new(
+        vectors: Vectors,
+        may_repeat: &'a dyn Fn(DType, Register) -> bool,
+        rows: &'a ShortRows,
+    ) -> Lowering<'a> {
         let (uses, layouts, values) = (Vec::new(), Vec::new(), Vec::new());
-        Lowering { fragment: Fragment::new(vectors), uses, layouts, values, may_repeat }
+        Lowering { fragment: Fragment::new(vectors), uses, layouts, values, may_repeat, rows }
     }
 
     fn slot(&mut self, layout: SlotLayout, what: SlotUse) -> Slot {
@@ -72,6 +83,13 @@ impl<'a> Lowering<'a> {
     /// The value of a register.
     fn value(&mut self, dtype: DType, register: Register) -> Value {
         if let Some(&(_, _, value)) = self.values.iter().find(|&&(of, at, _)| (of, at) == (dtype, register)) {
+            return value;
+        }
+        if let Some(what) = self.rows.repeated((dtype, register)) {
+            let stride = if what.is_of_rows() { Stride::Rows } else { Stride::Columns };
+            let slot = self.slot(SlotLayout { stride, may_repeat: false }, SlotUse::Repeated { dtype, register, what });
+            let value = self.fragment.push(Instruction::Load(slot));
+            self.values.push((dtype, register, value));
             return value;
         }
         let is_bytes = dtype == DType::Bool;
@@ -108,19 +126,24 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// Appends that a stream is asked for, by its number.
-    pub(super) fn push_ahead(&mut self, number: u32) {
+    /// Appends that a stream is asked for.
+    pub(super) fn push_ahead(&mut self, AskedAhead { number, is_written }: AskedAhead) {
         let layout = SlotLayout { stride: Stride::Elements, may_repeat: false };
         let slot = self.slot(layout, SlotUse::Ahead { number });
-        self.fragment.push(Instruction::Prefetch(slot));
+        self.fragment.push(Instruction::Prefetch { slot, is_written });
     }
 
     /// Appends a fold of a register, by its number among those of the body.
     pub(super) fn push_fold(&mut self, number: u32, fold: &FoldCode) {
-        let FoldCode { function, operand, of_columns, long } = *fold;
+        let FoldCode { function, operand, place } = *fold;
         let value = self.value(DType::F32, operand);
-        let stride = if of_columns { Stride::Elements } else { Stride::FoldedChunks { long } };
-        let slot = self.slot(SlotLayout { stride, may_repeat: false }, SlotUse::Fold { number, of_columns });
+        let stride = match place {
+            FoldPlace::Columns => Stride::Elements,
+            FoldPlace::ShortColumns => Stride::Columns,
+            FoldPlace::Chunks { long } => Stride::FoldedChunks { long },
+            FoldPlace::ShortRows => Stride::FoldedRows,
+        };
+        let slot = self.slot(SlotLayout { stride, may_repeat: false }, SlotUse::Fold { number, place });
         let folded = self.fragment.push(Instruction::Load(slot));
         let folded = match function {
             ReduceFunction::Sum => self.fragment.add(folded, value),

@@ -19,11 +19,13 @@ mod memory;
 mod tests;
 mod values;
 
+use std::ops::Range;
+
 use arenagrad_graph::DType;
 
-use super::body::{Beside, BlockPlace, FOLDED_CHUNKS, FoldCode, FoldTarget, Named};
-use super::code::Code;
+use super::body::{Beside, BlockPlace, FOLDED_CHUNKS, FoldPlace, FoldTarget, Named, Repeated, Run};
 use super::interpret::{Outputs, Sources, is_written_in_place};
+use super::narrow::{Source, of_storage};
 use super::processor::Arch;
 use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
 pub(in crate::cpu) use assembler::Vectors;
@@ -47,6 +49,8 @@ const MOST_SLOTS: usize = 32;
 pub(super) struct Compiled {
     function: Function,
     slots: Vec<CompiledSlot>,
+    /// The elements of a row, if it goes over rows.
+    width: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,35 +69,32 @@ pub(super) fn vectors(arch: Arch) -> Option<Vectors> {
 
 impl Compiled {
     /// The function of some code, if it has few enough values and slots and may be written.
-    pub(super) fn new(
-        vectors: Vectors,
-        (run, folds, ahead): (&[Code], &[FoldCode], &[u32]),
-        live: &[Named],
-        may_repeat: &dyn Fn(DType, Register) -> bool,
-    ) -> Option<Compiled> {
+    pub(super) fn new(vectors: Vectors, run: &Run<'_>) -> Option<Compiled> {
         // What is read behind the run is the last value of a register.
-        let mut wanted = live.to_vec();
-        let mut is_read = Vec::with_capacity(run.len());
-        for code in run.iter().rev() {
+        let mut wanted = run.live.to_vec();
+        let mut is_read = Vec::with_capacity(run.code.len());
+        for code in run.code.iter().rev() {
             is_read.push(wanted.contains(&code.target()));
             wanted.retain(|&named| named != code.target());
         }
         is_read.reverse();
-        let mut lowering = Lowering::new(vectors, may_repeat);
-        for (code, is_read) in run.iter().zip(is_read) {
+        let mut lowering = Lowering::new(vectors, run.may_repeat, run.rows);
+        for (code, is_read) in run.code.iter().zip(is_read) {
             lowering.push(code, is_read);
         }
-        ahead.iter().for_each(|&number| lowering.push_ahead(number));
-        for (number, fold) in (0..).zip(folds) {
+        run.ahead.iter().for_each(|&asked| lowering.push_ahead(asked));
+        for (number, fold) in (0..).zip(run.folds) {
             lowering.push_fold(number, fold);
         }
         if lowering.uses.len() > MOST_SLOTS {
             return None;
         }
-        let emitted = emit::emit(&lowering.fragment, &lowering.layouts).ok()?;
+        let emitted = emit::emit(&lowering.fragment, &lowering.layouts, run.rows.width).ok()?;
+        let goes_by_rows = lowering.layouts.iter().any(|layout| layout.goes_by_rows());
         let slots = lowering.uses.iter().zip(&lowering.layouts);
         let slots = slots.map(|(&what, layout)| CompiledSlot { what, may_repeat: layout.may_repeat }).collect();
-        Some(Compiled { function: Function::new(&emitted.bytes, emitted.start)?, slots })
+        let function = Function::new(&emitted.bytes, emitted.start)?;
+        Some(Compiled { function, slots, width: goes_by_rows.then_some(run.rows.width) })
     }
 
     /// Whether it reads a register that was not written in it.
@@ -122,6 +123,12 @@ impl Compiled {
         if chunks == 0 {
             return;
         }
+        let width = self.width.unwrap_or(length);
+        let (row, rows) = (start / width, length / width);
+        assert!(
+            self.width.is_none() || [start, length].iter().all(|place| place.is_multiple_of(width)),
+            "rows are whole"
+        );
         let nowhere = Entry { address: std::ptr::null_mut(), step: usize::MAX };
         let mut entries = [nowhere; MOST_SLOTS];
         let entries = &mut entries[..self.slots.len()];
@@ -138,6 +145,21 @@ impl Compiled {
         for (entry, slot) in entries.iter_mut().zip(&self.slots) {
             entry.address = match slot.what {
                 SlotUse::Read { .. } => continue,
+                SlotUse::Repeated { dtype, register, what } => {
+                    let range = match what {
+                        Repeated::RowRegister { number } => {
+                            entry.address = beside.rows[number as usize].cast_mut();
+                            continue;
+                        }
+                        Repeated::RowsOf { input } => (input, row..row + rows),
+                        Repeated::ColumnsOf { input } => (input, 0..width),
+                    };
+                    match dtype {
+                        DType::F32 => repeated::<f32>(bank, sources, register, range),
+                        DType::I32 => repeated::<i32>(bank, sources, register, range),
+                        DType::Bool | DType::F64 => not_of_fragments(),
+                    }
+                }
                 SlotUse::Ahead { number } => std::ptr::without_provenance_mut(beside.ahead[number as usize]),
                 SlotUse::Written { dtype, register, output } => {
                     let place = (output, base, start, length);
@@ -148,9 +170,14 @@ impl Compiled {
                         DType::F64 => not_of_fragments(),
                     }
                 }
-                SlotUse::Fold { number, of_columns } => {
+                SlotUse::Fold { number, place } => {
                     let FoldTarget { address, elements } = beside.folds[number as usize];
-                    let least = if of_columns { chunks } else { FOLDED_CHUNKS * length.div_ceil(BLOCK) } * LANES;
+                    let least = match place {
+                        FoldPlace::Columns => chunks * LANES,
+                        FoldPlace::ShortColumns => width,
+                        FoldPlace::Chunks { .. } => FOLDED_CHUNKS * length.div_ceil(BLOCK) * LANES,
+                        FoldPlace::ShortRows => FOLDED_CHUNKS * rows * LANES,
+                    };
                     assert!(elements >= least && length.is_multiple_of(LANES), "folds are of whole chunks");
                     address.cast()
                 }
@@ -188,6 +215,32 @@ fn read<T: Lane>(
         }
         Lanes::Uniform(chunk) => Entry { address: chunk.as_ptr().cast_mut().cast(), step: 0 },
     }
+}
+
+/// The address of elements of an input, of which each row has one or each column; those that are narrower than values are widened to the register.
+fn repeated<T: Lane>(
+    bank: &mut Bank,
+    sources: &Sources<'_>,
+    register: Register,
+    (input, range): (u32, Range<usize>),
+) -> *mut u8 {
+    fn widen<E: Source>(
+        bank: &mut Bank,
+        sources: &Sources<'_>,
+        register: Register,
+        (input, range): (u32, Range<usize>),
+    ) -> *mut u8 {
+        let elements = &mut bank.varying_mut::<E::Value>(register)[..range.len()];
+        E::load_all(&sources.operands.typed::<E>(sources.first + input as usize)[range], elements);
+        elements.as_mut_ptr().cast()
+    }
+    let offset = sources.inputs[input as usize].view.offset();
+    let range = range.start + offset..range.end + offset;
+    let storage = sources.operands.buffer(sources.first + input as usize).storage();
+    if storage.is_native() {
+        return sources.input::<T>(input)[range].as_ptr().cast_mut().cast();
+    }
+    of_storage!(storage, E => widen::<E>(bank, sources, register, (input, range)))
 }
 
 /// The address of what is written: an output where it may be written in place, else the register.

@@ -1,7 +1,8 @@
 //! Fragments beside the interpreter: the same bits, of every function, of random programs, for both kinds of vectors.
 
 use arenagrad_graph::{
-    AlignedVec, BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, UnaryFunction,
+    AlignedVec, BinaryFunction, CompareFunction, DType, Elements, Elementwise, ReduceFunction, StorageType,
+    UnaryFunction,
 };
 
 use super::Vectors;
@@ -361,12 +362,14 @@ impl Values {
     }
 }
 
-/// A softmax of scaled elements with a mask, times weights, and sums of all kinds.
-fn nest_of(rows: usize, columns: usize, function: ReduceFunction) -> Nest {
+/// A softmax of elements scaled by columns and moved by rows, with a mask, times weights, and sums of all kinds, or without those of columns and of all.
+fn nest_of(rows: usize, columns: usize, function: ReduceFunction, of_rows_alone: bool) -> Nest {
     let mut values = Values(Vec::new());
     let (x, w, scale) =
         (values.load(Space::Element, 0), values.load(Space::Element, 1), values.load(Space::Element, 2));
+    let moved = values.load(Space::Element, 3);
     let scaled = values.binary(Space::Element, BinaryFunction::Mul, x, scale);
+    let scaled = values.binary(Space::Element, BinaryFunction::Add, scaled, moved);
     let most = values.fold(Space::Row, ReduceFunction::Max, scaled);
     let least = values.fold(Space::Row, ReduceFunction::Min, x);
     let below = values.binary(Space::Element, BinaryFunction::Sub, scaled, most);
@@ -394,9 +397,14 @@ fn nest_of(rows: usize, columns: usize, function: ReduceFunction) -> Nest {
         input(DType::F32, &[(elements, 1)]),
         input(DType::F32, &[(elements, 1)]),
         input(DType::F32, &[(rows, 0), (columns, 1)]),
+        input(DType::F32, &[(rows, 1), (columns, 0)]),
     ];
     inputs[0].in_place = Some(0);
-    Nest { rows, columns, inputs, values: values.0, outputs: vec![chosen, least, of_rows, of_columns, of_all, share] }
+    let mut outputs = vec![chosen, least, of_rows, share];
+    if !of_rows_alone {
+        outputs.extend([of_columns, of_all]);
+    }
+    Nest { rows, columns, inputs, values: values.0, outputs }
 }
 
 #[test]
@@ -405,14 +413,18 @@ fn nests_give_the_bits_of_the_interpreter() {
     let mut list = |count: usize| {
         Elements::from((0..count).map(|_| random.below(1 << 16) as f32 / 8192.0 - 4.0).collect::<Vec<f32>>())
     };
-    for columns in [16, 30, 48, 130, 512, 528, 1000, 1024, 1040, 2048, 2064, 5000] {
-        for rows in [1, 2, 17, 40] {
+    for columns in [16, 30, 48, 64, 96, 128, 130, 192, 512, 528, 1000, 1024, 1040, 2048, 2064, 5000] {
+        for (number, rows) in [1, 2, 17, 40, 150].into_iter().enumerate().filter(|(_, rows)| rows * columns < 100_000) {
             for function in ReduceFunction::ALL {
-                let nest = nest_of(rows, columns, function);
+                let nest = nest_of(rows, columns, function, number % 2 == 1);
                 assert!(nest.may_overwrite(0, 0));
-                let buffers =
-                    [zeros(DType::F32, rows * columns), list(rows * columns), list(columns)].map(Buffer::from);
-                let operands = Operands { buffers: &buffers, slots: &[0, 1, 2] };
+                let [mut of_columns, mut of_rows] = [list(columns), list(rows)];
+                if function == ReduceFunction::Max {
+                    [of_columns, of_rows] = [of_columns, of_rows].map(|list| list.converted(StorageType::Bf16));
+                }
+                let buffers = [zeros(DType::F32, rows * columns), list(rows * columns), of_columns, of_rows];
+                let buffers = buffers.map(Buffer::from);
+                let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3] };
                 let mut outputs: Vec<Elements> = nest
                     .outputs
                     .iter()

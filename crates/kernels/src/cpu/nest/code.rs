@@ -30,6 +30,8 @@ pub(super) struct Translation {
     pub(super) kept: Vec<(DType, Register)>,
     /// The folds that give values of each space, in the order of its number.
     pub(super) totals: [Vec<Total>; 4],
+    /// The registers of rows that fragments read there.
+    pub(super) rows_read: Vec<(DType, Register)>,
     /// Whether fragments ask for the elements of the next row.
     pub(super) asks_ahead: bool,
 }
@@ -165,14 +167,14 @@ impl Translation {
         }
         let whole = translator.section_of(Space::Whole, schedule.passes);
         let mut columns = translator.section_of(Space::Column, schedule.passes);
-        let mut asks_ahead = false;
+        let (mut asks_ahead, mut rows_read) = (false, Vec::new());
         if let Some(vectors) = vectors {
-            asks_ahead =
+            (asks_ahead, rows_read) =
                 make_fragments(nest, &mut passes, &mut columns, &kept, &translator.inputs, (&schedule.layout, vectors));
         }
         let inputs = translator.inputs;
         let setups = translator.scopes.map(|scope| Setup { demand: scope.allocation.demand(), ..scope.setup });
-        Translation { setups, rows, passes, columns, whole, inputs, kept, totals, asks_ahead }
+        Translation { setups, rows, passes, columns, whole, inputs, kept, totals, rows_read, asks_ahead }
     }
 }
 
@@ -477,7 +479,12 @@ impl Translator<'_> {
             let from = from.unwrap_or_else(|| panic!("value {number} is read before it is computed"));
             // Over one row or the whole a value is uniform.
             let uniform = value.space == Space::Whole || self.schedule.layout.group == 1;
-            let to = self.scopes[space as usize].define(number, value.dtype, uniform);
+            let scope = &mut self.scopes[space as usize];
+            let to = if !uniform && body::is_available() {
+                scope.define_source(number, value.dtype)
+            } else {
+                scope.define(number, value.dtype, uniform)
+            };
             section.transfers.push(Transfer { dtype: value.dtype, from, to });
             return to;
         }
@@ -493,7 +500,8 @@ impl Translator<'_> {
 
     fn release(&mut self, space: Space, number: usize) {
         let dtype = self.dtype(number);
-        let is_source = self.is_source(number);
+        let is_brought = self.nest.values[number].space != space && body::is_available();
+        let is_source = self.is_source(number) || is_brought;
         self.scopes[space as usize].release(number, dtype, is_source);
     }
 }

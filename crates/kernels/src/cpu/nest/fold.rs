@@ -6,12 +6,14 @@
 
 use arenagrad_graph::{AlignedVec, ReduceFunction};
 
+use super::schedule::ROWS_IN_ORDER;
 use crate::cpu::body::FOLDED_CHUNKS;
 use crate::cpu::cache_lines::AtLine;
 use crate::cpu::interpret::Sources;
 use crate::cpu::processor::Vectorise;
 use crate::cpu::reducible::{Reducible, combine, combine_elements, identity};
 use crate::cpu::registers::{BLOCK, Bank, LANES, LONG_BLOCK, Lanes, Register};
+use crate::cpu::total::Summable;
 
 /// Elements are met in so many chunks at once, each with sums of its own.
 const ROUNDS: usize = FOLDED_CHUNKS;
@@ -20,11 +22,11 @@ const ROUNDS: usize = FOLDED_CHUNKS;
 pub(super) type FoldedChunks<T> = [[T; LANES]; ROUNDS];
 
 /// The widest rows of which several are folded side by side, element by element, and how many.
-const NARROW: usize = 2 * LANES;
+pub(super) const NARROW: usize = 2 * LANES;
 const SIDE_BY_SIDE: usize = 8;
 
 /// How many rows are summed in the element type before they are added to the totals of the columns.
-const RUN: usize = 16;
+const RUN: usize = ROWS_IN_ORDER;
 
 /// A total for each lane.
 pub(super) type LaneTotals<T> = [<T as crate::cpu::total::Summable>::Total; LANES];
@@ -156,6 +158,58 @@ impl Vectorise for JoinChunks<'_> {
     }
 }
 
+/// Makes chunks ready for what code folds into them.
+pub(super) struct ClearChunks<'a> {
+    pub(super) function: ReduceFunction,
+    pub(super) blocks: &'a mut [AtLine<FoldedChunks<f32>>],
+}
+
+impl Vectorise for ClearChunks<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let ClearChunks { function, blocks } = self;
+        blocks.fill(AtLine([[identity::<f32>(function); LANES]; ROUNDS]));
+    }
+}
+
+/// Combines what code has folded of each of several rows into chunks.
+pub(super) struct JoinRows<'a> {
+    pub(super) function: ReduceFunction,
+    pub(super) rows: &'a [AtLine<FoldedChunks<f32>>],
+    pub(super) results: &'a mut [f32],
+}
+
+impl Vectorise for JoinRows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let JoinRows { function, rows, results } = self;
+        match function {
+            ReduceFunction::Sum => join_rows(function, rows, results, combine_elements::sum),
+            ReduceFunction::Max => join_rows(function, rows, results, combine_elements::max),
+            ReduceFunction::Min => join_rows(function, rows, results, combine_elements::min),
+            ReduceFunction::Product => join_rows(function, rows, results, combine_elements::product),
+        }
+    }
+}
+
+#[inline(always)]
+fn join_rows(
+    function: ReduceFunction,
+    rows: &[AtLine<FoldedChunks<f32>>],
+    results: &mut [f32],
+    combine_two: impl Fn(f32, f32) -> f32,
+) {
+    for (AtLine(folds), result) in rows.iter().zip(results) {
+        let mut totals = lane_identity::<f32>(function);
+        join_chunks(function, folds, &mut totals, &combine_two);
+        *result = f32::rounded(combine_lanes::<f32>(function, &totals));
+    }
+}
+
 /// Folds part of a row, or of the whole.
 pub(super) struct FoldRun<'a, T: Reducible> {
     pub(super) function: ReduceFunction,
@@ -256,6 +310,8 @@ pub(super) struct FoldColumns<'a, T: Reducible> {
     /// The elements of a row among the values.
     pub(super) width: usize,
     pub(super) first: usize,
+    /// Whether the rows are combined one after the other.
+    pub(super) in_order: bool,
     pub(super) totals: &'a mut ColumnTotals<T>,
 }
 
@@ -264,25 +320,27 @@ impl<T: Reducible> Vectorise for FoldColumns<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let FoldColumns { function, values, width, first, totals } = self;
+        let FoldColumns { function, values, width, first, in_order, totals } = self;
         let run = &mut totals.run[first..first + width];
         match function {
-            ReduceFunction::Sum => fold_columns_with(values, run, combine_elements::sum),
-            ReduceFunction::Max => fold_columns_with(values, run, combine_elements::max),
-            ReduceFunction::Min => fold_columns_with(values, run, combine_elements::min),
-            ReduceFunction::Product => fold_columns_with(values, run, combine_elements::product),
+            ReduceFunction::Sum => fold_columns_with((values, in_order), run, combine_elements::sum),
+            ReduceFunction::Max => fold_columns_with((values, in_order), run, combine_elements::max),
+            ReduceFunction::Min => fold_columns_with((values, in_order), run, combine_elements::min),
+            ReduceFunction::Product => fold_columns_with((values, in_order), run, combine_elements::product),
         }
     }
 }
 
-/// Folds the second half of the rows onto the first until one is left, which is combined with the run.
+/// Combines the run with the rows in their order; or folds the second half of the rows onto the first until one is left, with which it is combined.
 #[inline(always)]
-fn fold_columns_with<T: Reducible>(values: &[T], run: &mut [T], combine_two: impl Fn(T, T) -> T) {
+fn fold_columns_with<T: Reducible>((values, in_order): (&[T], bool), run: &mut [T], combine_two: impl Fn(T, T) -> T) {
     let width = run.len();
     let mut rows = values.len() / width;
-    if rows == 1 {
-        for (run, &value) in run.iter_mut().zip(values) {
-            *run = combine_two(*run, value);
+    if in_order || rows == 1 {
+        for row in values.chunks_exact(width) {
+            for (run, &value) in run.iter_mut().zip(row) {
+                *run = combine_two(*run, value);
+            }
         }
     } else {
         let AtLine(folded) = &mut AtLine([T::default(); BLOCK]);
@@ -330,9 +388,10 @@ impl<T: Reducible> ColumnTotals<T> {
     }
 }
 
-/// Notes that a row, or group of rows, has been folded, and adds the last few to the totals.
+/// Notes that so many rows have been folded, or one group of them by halves, and adds the last few to the totals.
 pub(super) struct EndRow<'a, T: Reducible> {
     pub(super) function: ReduceFunction,
+    pub(super) rows: usize,
     /// No more rows come.
     pub(super) is_last: bool,
     pub(super) totals: &'a mut ColumnTotals<T>,
@@ -343,8 +402,8 @@ impl<T: Reducible> Vectorise for EndRow<'_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let EndRow { function, is_last, totals: ColumnTotals { totals, run, length } } = self;
-        *length += 1;
+        let EndRow { function, rows, is_last, totals: ColumnTotals { totals, run, length } } = self;
+        *length += rows;
         if *length < RUN && !is_last {
             return;
         }

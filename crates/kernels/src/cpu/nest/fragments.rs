@@ -2,15 +2,18 @@
 
 use arenagrad_graph::DType;
 
-use super::code::{Fold, Section};
+use super::code::{Fold, Section, Transfer};
 use super::schedule::Layout;
 use crate::cpu::ahead::Streams;
-use crate::cpu::body::{self, FoldCode, MOST_AHEAD, Named, Wanted};
+use crate::cpu::body::{
+    self, AskedAhead, FoldCode, FoldPlace, MOST_AHEAD, MOST_ROWS, Named, Repeated, ShortRows, Wanted,
+};
 use crate::cpu::machine_code::Vectors;
-use crate::cpu::registers::BLOCK;
+use crate::cpu::registers::{BLOCK, LANES};
 use crate::{Nest, ProgramInput, Space, cost};
 
-/// Makes fragments of the passes over elements, and of what becomes of columns; `kept` is read behind each pass.
+/// Makes fragments of the passes over elements, and of what becomes of columns; `kept` is read behind each pass. Gives whether they ask for the next row, and
+/// which registers of rows they read.
 pub(super) fn make_fragments(
     nest: &Nest,
     passes: &mut [Section],
@@ -18,17 +21,66 @@ pub(super) fn make_fragments(
     kept: &[Named],
     inputs: &[ProgramInput],
     (layout, vectors): (&Layout, Vectors),
-) -> bool {
+) -> (bool, Vec<Named>) {
     let can_be_code = |fold: &Fold| fold.dtype == DType::F32 && layout.folds_whole_chunks(fold.space);
     let ahead = streams_of_passes(nest, passes, inputs, layout);
-    compile((passes, &ahead), kept, inputs, (layout, vectors), can_be_code);
-    compile((std::slice::from_mut(columns), &[vec![]]), &[], inputs, (layout, vectors), |_| false);
-    ahead.iter().any(|streams| !streams.is_empty())
+    let (rows, read) = short_rows(passes, inputs, layout);
+    compile((passes, &ahead), kept, inputs, (layout, &rows, vectors), can_be_code);
+    leave_out_transfers(passes, &rows);
+    let none = ShortRows::default();
+    compile((std::slice::from_mut(columns), &[vec![]]), &[], inputs, (layout, &none, vectors), |_| false);
+    (ahead.iter().any(|streams| !streams.is_empty()), read)
+}
+
+/// What fragments of several rows read where it stands, and the registers of rows among it.
+fn short_rows(passes: &[Section], inputs: &[ProgramInput], layout: &Layout) -> (ShortRows, Vec<Named>) {
+    let (mut rows, mut read) = (ShortRows::default(), Vec::new());
+    if layout.group == 1 || !layout.width.is_multiple_of(LANES) {
+        return (rows, read);
+    }
+    rows.width = layout.width;
+    for section in passes {
+        for transfer in &section.transfers {
+            let has_lanes = matches!(transfer.dtype, DType::F32 | DType::I32) && !transfer.to.is_uniform();
+            if has_lanes && read.len() < MOST_ROWS {
+                let what = Repeated::RowRegister { number: read.len() as u32 };
+                rows.repeated.push(((transfer.dtype, transfer.to), what));
+                read.push((transfer.dtype, transfer.from));
+            }
+        }
+        rows.add_loads(&section.body.code, inputs, layout.rows);
+    }
+    (rows, read)
+}
+
+/// Leaves out what repeats values of rows over registers that no pass reads.
+fn leave_out_transfers(passes: &mut [Section], rows: &ShortRows) {
+    let is_read = |named: Named| {
+        passes.iter().any(|section| {
+            let stored = section.stores.iter().any(|store| (store.dtype, store.stored.register) == named);
+            let folded = section.folds.iter().any(|fold| (fold.dtype, fold.operand) == named);
+            stored || folded || section.body.reads(named)
+        })
+    };
+    let is_needed = |transfer: &Transfer| {
+        let named = (transfer.dtype, transfer.to);
+        rows.repeated(named).is_none() || is_read(named)
+    };
+    let needed: Vec<Vec<Transfer>> =
+        passes.iter().map(|section| section.transfers.iter().copied().filter(is_needed).collect()).collect();
+    for (section, needed) in passes.iter_mut().zip(needed) {
+        section.transfers = needed;
+    }
 }
 
 /// Which streams each pass asks for of the next row: what computes most waits least for memory, so the longest passes have them first. None where a row is
 /// several blocks, which would drive the one before out of the nearest cache.
-fn streams_of_passes(nest: &Nest, passes: &[Section], inputs: &[ProgramInput], layout: &Layout) -> Vec<Vec<u32>> {
+fn streams_of_passes(
+    nest: &Nest,
+    passes: &[Section],
+    inputs: &[ProgramInput],
+    layout: &Layout,
+) -> Vec<Vec<AskedAhead>> {
     let mut streams = vec![Vec::new(); passes.len()];
     if !layout.recomputes || layout.blocks > 1 {
         return streams;
@@ -45,17 +97,18 @@ fn streams_of_passes(nest: &Nest, passes: &[Section], inputs: &[ProgramInput], l
     let mut order: Vec<usize> = (0..passes.len()).collect();
     order.sort_by_key(|&pass| std::cmp::Reverse(passes[pass].body.code.len()));
     for stream in 0..count {
-        streams[order[stream % passes.len()]].push(stream as u32);
+        let is_written = stream >= all.count(0);
+        streams[order[stream % passes.len()]].push(AskedAhead { number: stream as u32, is_written });
     }
     streams
 }
 
 /// Makes fragments of what sections of one space compute, which follow one another; `kept` is read behind each. Folds that `can_be_code` become part of the code.
 fn compile(
-    (sections, ahead): (&mut [Section], &[Vec<u32>]),
+    (sections, ahead): (&mut [Section], &[Vec<AskedAhead>]),
     kept: &[Named],
     inputs: &[ProgramInput],
-    (layout, vectors): (&Layout, Vectors),
+    (layout, rows, vectors): (&Layout, &ShortRows, Vectors),
     can_be_code: impl Fn(&Fold) -> bool,
 ) {
     let code = sections.iter().flat_map(|section| body::repeating(&section.body.code, inputs));
@@ -71,15 +124,19 @@ fn compile(
         let of = |fold: &Fold| FoldCode {
             function: fold.function,
             operand: fold.operand,
-            of_columns: fold.space == Space::Column,
-            long: layout.longest > BLOCK,
+            place: match fold.space {
+                Space::Column if layout.group > 1 => FoldPlace::ShortColumns,
+                Space::Column => FoldPlace::Columns,
+                Space::Row if layout.group > 1 => FoldPlace::ShortRows,
+                Space::Row | Space::Whole | Space::Element => FoldPlace::Chunks { long: layout.longest > BLOCK },
+            },
         };
         let mut compiled = None;
         while compiled.is_none() {
             let folds: Vec<FoldCode> = coded.iter().map(of).collect();
             let mut live = live.clone();
             live.extend(rest.iter().map(|fold| (fold.dtype, fold.operand)));
-            let wanted = Wanted { live: &live, repeating: &repeating, folds: &folds, ahead };
+            let wanted = Wanted { live: &live, repeating: &repeating, folds: &folds, ahead, rows };
             compiled = section.body.compiled(vectors, inputs, wanted);
             if compiled.is_none() {
                 rest.append(&mut coded);

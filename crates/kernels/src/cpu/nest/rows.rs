@@ -6,7 +6,8 @@ use arenagrad_graph::DType;
 
 use super::code::{Fold, Section, Translation};
 use super::fold::{
-    EndRow, FoldColumns, FoldRows, FoldRun, FoldedChunks, JoinChunks, combine_lanes, expand, with_elements,
+    ClearChunks, EndRow, FoldColumns, FoldRows, FoldRun, FoldedChunks, JoinChunks, JoinRows, combine_lanes, expand,
+    with_elements,
 };
 use super::schedule::Layout;
 use super::totals::{Foldable, RunTotal, Totals, not_foldable};
@@ -17,7 +18,6 @@ use crate::cpu::buffer::{Part, Parts, split_parts};
 use crate::cpu::cache_lines::{self, AtLine, CacheLine};
 use crate::cpu::interpret::{Outputs, Sources, run_block, run_block_beside, run_prologue, store};
 use crate::cpu::processor::{Arch, dispatch};
-use crate::cpu::reducible::identity;
 use crate::cpu::registers::{BLOCK, Bank, LANES, Lane, Register};
 
 /// What all tasks of a nest share.
@@ -38,7 +38,7 @@ pub(super) struct Worker {
     kept: Vec<Kept>,
     /// The folds of a row over which passes go that compute anew.
     totals: Vec<RunTotal>,
-    /// What code folds into, of each fold of a section: the chunks of each [`BLOCK`] of a block.
+    /// What code folds into, of each fold of a section: the chunks of each row or [`BLOCK`] of a block.
     folded: Vec<Vec<AtLine<FoldedChunks<f32>>>>,
 }
 
@@ -111,14 +111,14 @@ impl Worker {
     pub(super) fn new(scheme: &NestScheme) -> Worker {
         let NestScheme { layout, translation, .. } = scheme;
         let [elements, rows, ..] = &translation.setups;
-        let totals = if layout.recomputes { &translation.totals[Space::Row as usize][..] } else { &[] };
+        let totals = if layout.has_totals_of_rows() { &translation.totals[Space::Row as usize][..] } else { &[] };
         Worker {
             elements: elements.bank(layout.block()),
             rows: rows.bank(layout.group),
             kept: translation.kept.iter().map(|&(dtype, _)| Kept::new(dtype, layout)).collect(),
             totals: totals.iter().map(|total| RunTotal::new(total.dtype)).collect(),
             folded: vec![
-                vec![AtLine([[0.0; LANES]; FOLDED_CHUNKS]); layout.block().div_ceil(BLOCK)];
+                vec![AtLine([[0.0; LANES]; FOLDED_CHUNKS]); layout.folded()];
                 translation.passes.iter().map(|pass| pass.coded_folds.len()).max().unwrap_or(0)
             ],
         }
@@ -140,6 +140,13 @@ impl RowTask<'_> {
         totals.clear(translation);
         // Filled where it stands: what is written piece by piece just before it is copied is waited for.
         let mut beside = Beside::nothing();
+        for (address, &(dtype, register)) in beside.rows.iter_mut().zip(&translation.rows_read) {
+            *address = match dtype {
+                DType::F32 => worker.rows.varying::<f32>(register, layout.group).as_ptr().cast(),
+                DType::I32 => worker.rows.varying::<i32>(register, layout.group).as_ptr().cast(),
+                DType::F64 | DType::Bool => panic!("fragments read rows of 32 bits"),
+            };
+        }
         let (mut ahead, mut start) = (Ahead::none(), rows.start);
         while start < rows.end {
             let group = Group { start, rows: layout.group.min(rows.end - start) };
@@ -201,7 +208,7 @@ impl RowTask<'_> {
         self.transfer(worker, section, group.rows);
         let elements = group.rows * layout.width;
         let domain = group.start * layout.width;
-        if layout.recomputes {
+        if layout.has_totals_of_rows() {
             let folds = section.folds.iter().chain(&section.coded_folds);
             for fold in folds.filter(|fold| fold.space == Space::Row) {
                 worker.totals[fold.total].clear(fold.function);
@@ -215,7 +222,7 @@ impl RowTask<'_> {
                 worker.kept[kept].exchange(&mut worker.elements, translation.kept[kept].1, block);
             }
             let base = parts.first * layout.width;
-            fold_targets(worker, section, totals, first..first + length, &mut beside.folds);
+            fold_targets(worker, section, totals, (self.scheme, first..first + length), &mut beside.folds);
             let bank = &mut worker.elements;
             run_block_beside(
                 self.scheme.arch,
@@ -227,7 +234,7 @@ impl RowTask<'_> {
                 ahead,
             );
             store_section(section, bank, &mut parts.elements, start - base..start - base + length);
-            self.join_folds(worker, section, totals, length);
+            self.join_folds(worker, section, totals, (group, length));
             for fold in &section.folds {
                 ahead.fetch();
                 match fold.dtype {
@@ -243,21 +250,26 @@ impl RowTask<'_> {
         }
         for fold in section.folds.iter().chain(&section.coded_folds) {
             match fold.dtype {
-                DType::F32 => self.end_rows::<f32>(worker, fold, totals, is_last),
-                DType::F64 => self.end_rows::<f64>(worker, fold, totals, is_last),
-                DType::I32 => self.end_rows::<i32>(worker, fold, totals, is_last),
+                DType::F32 => self.end_rows::<f32>(worker, fold, totals, (group, is_last)),
+                DType::F64 => self.end_rows::<f64>(worker, fold, totals, (group, is_last)),
+                DType::I32 => self.end_rows::<i32>(worker, fold, totals, (group, is_last)),
                 DType::Bool => not_foldable(),
             }
         }
     }
 
     /// Combines totals with what the code of a block of `length` elements has folded.
-    fn join_folds(&self, worker: &mut Worker, section: &Section, totals: &mut Totals, length: usize) {
-        let arch = self.scheme.arch;
+    fn join_folds(&self, worker: &mut Worker, section: &Section, totals: &mut Totals, (group, length): (Group, usize)) {
+        let NestScheme { arch, layout, .. } = *self.scheme;
         for (fold, blocks) in section.coded_folds.iter().zip(&worker.folded) {
             let function = fold.function;
             let total = match fold.space {
-                Space::Row => &mut worker.totals[fold.total],
+                Space::Row if layout.has_totals_of_rows() => &mut worker.totals[fold.total],
+                Space::Row => {
+                    let results = &mut worker.rows.varying_mut::<f32>(fold.result)[..group.rows];
+                    dispatch(arch, JoinRows { function, rows: &blocks[..group.rows], results });
+                    continue;
+                }
                 Space::Whole => &mut totals.whole[fold.total],
                 Space::Column | Space::Element => continue,
             };
@@ -303,7 +315,7 @@ impl RowTask<'_> {
         let function = fold.function;
         let sources = self.sources;
         match fold.space {
-            Space::Row if layout.recomputes => {
+            Space::Row if layout.has_totals_of_rows() => {
                 fold_run::<T>(*arch, sources, fold, &worker.elements, length, &mut worker.totals[fold.total]);
             }
             Space::Row => {
@@ -316,7 +328,8 @@ impl RowTask<'_> {
                 let totals = T::column_total_mut(&mut totals.columns[fold.total]);
                 let width = layout.width.min(length);
                 with_elements(sources, &worker.elements, fold.operand, length, |values| {
-                    dispatch(*arch, FoldColumns { function, values, width, first, totals });
+                    let in_order = layout.folds_columns_in_order();
+                    dispatch(*arch, FoldColumns { function, values, width, first, in_order, totals });
                 });
             }
             Space::Whole => {
@@ -327,43 +340,52 @@ impl RowTask<'_> {
     }
 
     /// What a fold does when all elements of a group have been met.
-    fn end_rows<T: Foldable>(&self, worker: &mut Worker, fold: &Fold, totals: &mut Totals, is_last: bool) {
+    fn end_rows<T: Foldable>(
+        &self,
+        worker: &mut Worker,
+        fold: &Fold,
+        totals: &mut Totals,
+        (group, is_last): (Group, bool),
+    ) {
         let NestScheme { arch, layout, .. } = self.scheme;
         let function = fold.function;
         match fold.space {
-            Space::Row if layout.recomputes => {
+            Space::Row if layout.has_totals_of_rows() => {
                 let lanes = T::run_total(&worker.totals[fold.total]);
                 worker.rows.varying_mut::<T>(fold.result)[0] = T::rounded(combine_lanes::<T>(function, lanes));
             }
             Space::Row | Space::Whole => {}
             Space::Column => {
                 let totals = T::column_total_mut(&mut totals.columns[fold.total]);
-                dispatch(*arch, EndRow { function, is_last, totals });
+                let rows = if layout.folds_columns_in_order() { group.rows } else { 1 };
+                dispatch(*arch, EndRow { function, rows, is_last, totals });
             }
             Space::Element => panic!("a fold does not give an element"),
         }
     }
 }
 
-/// What the code of a section folds a block into, whose elements are of the columns `columns` where it is of one row.
+/// What the code of a section folds a block into, whose elements are `elements` of those of the group.
 fn fold_targets(
     worker: &mut Worker,
     section: &Section,
     totals: &mut Totals,
-    columns: Range<usize>,
+    (scheme, elements): (&NestScheme, Range<usize>),
     targets: &mut [FoldTarget; MOST_FOLDS],
 ) {
+    let NestScheme { arch, layout, .. } = *scheme;
     let folds = section.coded_folds.iter().zip(&mut worker.folded);
     for (target, (fold, blocks)) in targets.iter_mut().zip(folds) {
         *target = match fold.space {
             Space::Column => {
                 let total = f32::column_total_mut(&mut totals.columns[fold.total]);
-                FoldTarget::new(&mut total.run_mut()[columns.clone()])
+                let columns = if layout.group == 1 { elements.clone() } else { 0..layout.width };
+                FoldTarget::new(&mut total.run_mut()[columns])
             }
             Space::Row | Space::Whole => {
-                for AtLine(chunks) in &mut *blocks {
-                    chunks.as_flattened_mut().fill(identity::<f32>(fold.function));
-                }
+                let is_of_rows = fold.space == Space::Row && layout.group > 1;
+                let count = elements.len().div_ceil(if is_of_rows { layout.width } else { BLOCK });
+                dispatch(arch, ClearChunks { function: fold.function, blocks: &mut blocks[..count] });
                 FoldTarget::of_chunks(blocks)
             }
             Space::Element => panic!("a fold does not give an element"),

@@ -4,6 +4,7 @@
 
 use arenagrad_graph::DType;
 
+use super::fold::NARROW;
 use crate::cost;
 use crate::cpu::code::{Code, is_uniform};
 use crate::cpu::machine_code::is_lowered;
@@ -12,6 +13,8 @@ use crate::{Instruction, Nest as NestKernel, NestInstruction, Space};
 
 /// The widest rows of which several form a block.
 const GROUPED: usize = BLOCK / 2;
+/// The most rows of a block whose columns are folded in their order; more are folded by halves.
+pub(super) const ROWS_IN_ORDER: usize = 16;
 /// The least number of elements of a partition.
 const PARTITION: usize = 4096;
 /// The largest number of partitions.
@@ -35,14 +38,16 @@ pub(super) struct Layout {
     pub(super) width: usize,
     /// How many whole rows form a block; 1 where a row is a block or longer.
     pub(super) group: usize,
+    /// How many rows form a [`BLOCK`]: blocks of more are computed as if they were several of these.
+    pub(super) grain: usize,
     /// The most elements of a block.
     pub(super) longest: usize,
     /// How many blocks a row has; 1 where a block has several rows.
     pub(super) blocks: usize,
     /// How many rows form a partition, which has totals of its own: whole groups.
     pub(super) partition: usize,
-    /// Whether what is cheap is computed anew in each pass instead of kept for it: where a row is several blocks, and where a block of one row is computed by
-    /// fragments, for which an instruction costs less than memory does.
+    /// Whether what is cheap is computed anew in each pass instead of kept for it: where a row is several blocks, and where rows that are whole chunks are computed
+    /// by fragments, for which an instruction costs less than memory does.
     pub(super) recomputes: bool,
 }
 
@@ -67,6 +72,7 @@ pub(super) struct Schedule {
 impl Layout {
     fn new(nest: &NestKernel, live: &[bool], uniform: &[bool], in_fragments: bool) -> Layout {
         let (mut has_elements, mut has_rows, mut has_column_folds) = (false, false, false);
+        let (mut has_whole_folds, mut folds_rows) = (false, false);
         let mut meet = |space: Space| match space {
             Space::Element => has_elements = true,
             Space::Row => has_rows = true,
@@ -79,6 +85,8 @@ impl Layout {
             if let NestInstruction::Fold { operand, .. } = value.instruction {
                 meet(nest.values[operand as usize].space);
                 has_column_folds |= value.space == Space::Column;
+                has_whole_folds |= value.space == Space::Whole;
+                folds_rows |= nest.values[operand as usize].space == Space::Row;
             }
         }
         nest.outputs.iter().for_each(|&output| meet(nest.values[output as usize].space));
@@ -88,29 +96,54 @@ impl Layout {
             (true, false) => (nest.rows * nest.columns, 1),
             (true, true) => (nest.rows, nest.columns),
         };
-        let group = if width <= GROUPED { (BLOCK / width).min(rows) } else { 1 };
+        let grain = if width <= GROUPED { (BLOCK / width).min(rows) } else { 1 };
+        let is_of_chunks = width > NARROW && width.is_multiple_of(LANES);
+        let mut group = grain;
+        if in_fragments && is_of_chunks && grain > 1 && !folds_rows && (!has_whole_folds || grain * width == BLOCK) {
+            // The folds of columns are added to their totals behind the same rows.
+            let period = if grain <= ROWS_IN_ORDER { ROWS_IN_ORDER.div_ceil(grain) } else { 1 };
+            let most = (LONG_BLOCK / (grain * width)).min(rows.div_ceil(grain)).max(1);
+            group *= (1..=most).rev().find(|&count| !has_column_folds || period.is_multiple_of(count)).unwrap_or(1);
+        }
         // Nothing of a row is in registers but what is kept, which is the same however many blocks it is.
-        let longest = if width > BLOCK && width.is_multiple_of(LANES) && in_fragments { LONG_BLOCK } else { BLOCK };
+        let is_long = group > grain || (width > BLOCK && width.is_multiple_of(LANES) && in_fragments);
+        let longest = if is_long { LONG_BLOCK } else { BLOCK };
         let blocks = width.div_ceil(longest);
         let most = if has_column_folds { PARTITIONS_OF_COLUMNS.min(rows / ROWS_OF_COLUMNS) } else { PARTITIONS };
         let count = (rows * width / PARTITION).min(most).max(1);
-        let partition = rows.div_ceil(count).next_multiple_of(group);
-        let recomputes = blocks > 1 || (group == 1 && width > GROUPED && in_fragments);
-        Layout { rows, width, group, longest, blocks, partition, recomputes }
+        let partition = rows.div_ceil(count).next_multiple_of(grain);
+        let recomputes = blocks > 1 || (in_fragments && (width > GROUPED || is_of_chunks));
+        Layout { rows, width, group, grain, longest, blocks, partition, recomputes }
     }
 
     /// Whether a fold that gives values of `space` meets whole chunks of elements alone, all of which belong to one of them, or each to one column.
     pub(super) fn folds_whole_chunks(&self, space: Space) -> bool {
         let has_whole_rows = self.width.is_multiple_of(LANES);
         match space {
-            Space::Row => self.recomputes && has_whole_rows,
-            Space::Column => self.group == 1 && has_whole_rows,
+            Space::Row => self.recomputes && has_whole_rows && self.width > NARROW,
+            Space::Column => self.folds_columns_in_order(),
             Space::Whole if self.group == 1 => has_whole_rows,
             Space::Whole => {
                 [self.group * self.width, self.rows * self.width].iter().all(|count| count.is_multiple_of(LANES))
             }
             Space::Element => false,
         }
+    }
+
+    /// Whether the rows of a block are added to the folds of columns one after the other.
+    pub(super) fn folds_columns_in_order(&self) -> bool {
+        self.grain <= ROWS_IN_ORDER && self.width.is_multiple_of(LANES)
+    }
+
+    /// Whether folds of a row are totals of its own until it ends, and else of whole rows at a time.
+    pub(super) fn has_totals_of_rows(&self) -> bool {
+        self.recomputes && self.group == 1
+    }
+
+    /// The most chunks of chunks that a block is folded into by code: one a row, or one for each [`BLOCK`].
+    pub(super) fn folded(&self) -> usize {
+        let rows = if self.group > 1 && self.folds_whole_chunks(Space::Row) { self.group } else { 1 };
+        self.block().div_ceil(BLOCK).max(rows)
     }
 
     /// The most elements of a block.
