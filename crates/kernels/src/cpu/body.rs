@@ -210,6 +210,8 @@ pub(super) struct BlockPlace {
 pub(super) struct Wanted<'a> {
     /// The registers that are read behind it.
     pub(super) live: &'a [Named],
+    /// The registers that are written to outputs behind it, of these numbers: fragments may write them there themselves.
+    pub(super) stores: &'a [(Named, u32)],
     /// The registers that may hold one value for a whole block.
     pub(super) repeating: &'a [Named],
     pub(super) folds: &'a [FoldCode],
@@ -254,6 +256,7 @@ impl Body {
             let (sources, run): (Vec<Code>, Vec<Code>) = run.iter().partition(|code| code.is_source());
             body.code.extend(sources);
             let mut live = wanted.live.to_vec();
+            live.extend(wanted.stores.iter().map(|&(named, _)| named));
             let (folds, ahead) = if after.is_empty() { (wanted.folds, wanted.ahead) } else { (&[][..], &[][..]) };
             if !after.is_empty() {
                 live.extend(wanted.folds.iter().map(|fold| (DType::F32, fold.operand)));
@@ -267,6 +270,7 @@ impl Body {
             rest = after;
         }
         body.leave_out_loads(&wanted);
+        body.write_outputs(inputs, &wanted);
         body.borrow_outputs(inputs, &wanted);
         body.code.shrink_to_fit();
         Some(body)
@@ -317,6 +321,39 @@ impl Body {
         self.code = self.code.iter().copied().filter(is_needed).collect();
     }
 
+    /// Whether a fragment writes an output.
+    pub(super) fn writes(&self, number: u32) -> bool {
+        self.fragments.iter().any(|fragment| fragment.writes(number))
+    }
+
+    /// Lets fragments write to outputs what only they read otherwise, and what nothing reads that is computed after it.
+    fn write_outputs(&mut self, inputs: &[ProgramInput], wanted: &Wanted<'_>) {
+        for &(named, number) in wanted.stores {
+            let is_stored_twice = wanted.stores.iter().filter(|&&(other, _)| other == named).count() > 1;
+            if is_stored_twice || wanted.live.contains(&named) {
+                continue;
+            }
+            let writes = |code: &Code| match code {
+                Code::Fragment { number } => self.fragments[*number as usize].writes_register(named),
+                Code::Load { .. }
+                | Code::Borrow { .. }
+                | Code::Accumulator { .. }
+                | Code::Iota { .. }
+                | Code::Uniform { .. }
+                | Code::Elementwise { .. } => code.target() == named,
+            };
+            let Some(last) = self.code.iter().rposition(writes) else { continue };
+            let reads_old = |code: &Code| matches!(*code, Code::Load { input, .. } if inputs[input as usize].in_place == Some(number));
+            let after = &self.code[last + 1..];
+            if after.iter().any(|code| reads_old(code) || self.is_read_by(code, named)) {
+                continue;
+            }
+            if let Code::Fragment { number: fragment } = self.code[last] {
+                self.fragments[fragment as usize].write_output(named, number);
+            }
+        }
+    }
+
     /// Whether all is fragments, of elements that are read where they stand.
     pub(super) fn needs_no_registers(&self, inputs: &[ProgramInput]) -> bool {
         let stands = |input: u32| {
@@ -355,7 +392,16 @@ impl Body {
             let is_of_fragments = rest.iter().all(|code| matches!(code, Code::Fragment { .. }) || !reads(code));
             let is_written_before = rest[..last].iter().any(|code| writes(code, number));
             // A fragment reads where it needs the value first. If that is not the first time, it may have written the output by then.
-            let is_written_there = writes(&rest[last], number) && rest[..last].iter().any(reads);
+            let is_read_first = match rest[last] {
+                Code::Fragment { number: fragment } => fragments[fragment as usize].reads_before_writing(named, number),
+                Code::Load { .. }
+                | Code::Borrow { .. }
+                | Code::Accumulator { .. }
+                | Code::Iota { .. }
+                | Code::Uniform { .. }
+                | Code::Elementwise { .. } => true,
+            };
+            let is_written_there = writes(&rest[last], number) && (!is_read_first || rest[..last].iter().any(reads));
             if is_of_fragments && !is_written_before && !is_written_there && !wanted.live.contains(&named) {
                 self.code[place] = Code::Borrow { dtype, input, target };
             }

@@ -309,11 +309,23 @@ impl Translation {
     /// Makes fragments of the code for these vectors, where that can be.
     fn compile(&mut self, program: &Program, vectors: Option<Vectors>) {
         if let Some(vectors) = vectors {
-            let live: Vec<_> = self.outputs.iter().map(|&(dtype, stored)| (dtype, stored.register)).collect();
+            let (done, left): (Vec<_>, Vec<_>) = (0..).zip(&self.outputs).partition(|(_, (_, stored))| stored.in_place);
+            let live: Vec<_> = done.iter().map(|(_, (dtype, stored))| (*dtype, stored.register)).collect();
+            let stores: Vec<_> =
+                left.iter().map(|&(number, &(dtype, stored))| ((dtype, stored.register), number)).collect();
             let repeating = body::repeating(&self.body.code, &program.inputs);
-            let wanted =
-                Wanted { live: &live, repeating: &repeating, folds: &[], ahead: &[], rows: &ShortRows::default() };
+            let wanted = Wanted {
+                live: &live,
+                stores: &stores,
+                repeating: &repeating,
+                folds: &[],
+                ahead: &[],
+                rows: &ShortRows::default(),
+            };
             self.body = self.body.compiled(vectors, &program.inputs, wanted).expect("code without folds has a body");
+            for (number, (_, stored)) in (0..).zip(&mut self.outputs) {
+                stored.in_place |= self.body.writes(number);
+            }
         }
     }
 

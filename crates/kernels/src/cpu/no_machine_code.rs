@@ -33,6 +33,18 @@ impl Compiled {
         match self.0 {}
     }
 
+    pub(super) fn writes_register(&self, _: Named) -> bool {
+        match self.0 {}
+    }
+
+    pub(super) fn write_output(&mut self, _: Named, _: u32) {
+        match self.0 {}
+    }
+
+    pub(super) fn reads_before_writing(&self, _: Named, _: u32) -> bool {
+        match self.0 {}
+    }
+
     pub(super) fn writes(&self, _: u32) -> bool {
         match self.0 {}
     }

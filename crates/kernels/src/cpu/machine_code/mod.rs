@@ -104,6 +104,33 @@ impl Compiled {
             .any(|slot| matches!(slot.what, SlotUse::Read { dtype, register } if (dtype, register) == named))
     }
 
+    /// Whether it writes a register.
+    pub(super) fn writes_register(&self, named: Named) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.what, SlotUse::Written { dtype, register, output: None } if (dtype, register) == named))
+    }
+
+    /// Lets it write to an output what it writes to a register.
+    pub(super) fn write_output(&mut self, named: Named, number: u32) {
+        for slot in &mut self.slots {
+            if let SlotUse::Written { dtype, register, output: output @ None } = &mut slot.what
+                && (*dtype, *register) == named
+            {
+                *output = Some(number);
+            }
+        }
+    }
+
+    /// Whether it reads a register, chunk by chunk, before it writes an output, if it does both. Slots are numbered as they are met.
+    pub(super) fn reads_before_writing(&self, named: Named, number: u32) -> bool {
+        let reads =
+            |slot: &CompiledSlot| matches!(slot.what, SlotUse::Read { dtype, register } if (dtype, register) == named);
+        let writes = |slot: &CompiledSlot| matches!(slot.what, SlotUse::Written { output: Some(output), .. } if output == number);
+        match (self.slots.iter().position(reads), self.slots.iter().position(writes)) {
+            (Some(read), Some(written)) => read < written,
+            (None, _) | (_, None) => true,
+        }
+    }
+
     /// Whether it may write an output.
     pub(super) fn writes(&self, number: u32) -> bool {
         let is_this = |slot: &CompiledSlot| matches!(slot.what, SlotUse::Written { output: Some(output), .. } if output == number);

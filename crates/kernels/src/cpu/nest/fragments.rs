@@ -2,7 +2,7 @@
 
 use arenagrad_graph::DType;
 
-use super::code::{Fold, Section, Transfer};
+use super::code::{Fold, Section, Store, Transfer};
 use super::schedule::Layout;
 use crate::cpu::ahead::Streams;
 use crate::cpu::body::{
@@ -115,7 +115,12 @@ fn compile(
     let repeating: Vec<Named> = code.collect();
     let mut live = kept.to_vec();
     for (section, ahead) in sections.iter_mut().zip(ahead).rev() {
-        live.extend(section.stores.iter().map(|store| (store.dtype, store.stored.register)));
+        let named = |store: &Store| (store.dtype, store.stored.register);
+        let (done, left): (Vec<Store>, Vec<Store>) = section.stores.iter().partition(|store| store.stored.in_place);
+        let stores: Vec<(Named, u32)> = left.iter().map(|store| (named(store), store.part as u32)).collect();
+        let mut live_behind = live.clone();
+        live_behind.extend(done.iter().map(named));
+        live.extend(section.stores.iter().map(named));
         let (mut coded, mut rest): (Vec<Fold>, Vec<Fold>) = section.folds.iter().partition(|fold| can_be_code(fold));
         let mut before = live.clone();
         before.extend(section.folds.iter().map(|fold| (fold.dtype, fold.operand)));
@@ -134,15 +139,18 @@ fn compile(
         let mut compiled = None;
         while compiled.is_none() {
             let folds: Vec<FoldCode> = coded.iter().map(of).collect();
-            let mut live = live.clone();
+            let mut live = live_behind.clone();
             live.extend(rest.iter().map(|fold| (fold.dtype, fold.operand)));
-            let wanted = Wanted { live: &live, repeating: &repeating, folds: &folds, ahead, rows };
+            let wanted = Wanted { live: &live, stores: &stores, repeating: &repeating, folds: &folds, ahead, rows };
             compiled = section.body.compiled(vectors, inputs, wanted);
             if compiled.is_none() {
                 rest.append(&mut coded);
             }
         }
         section.body = compiled.unwrap_or_default();
+        for store in &mut section.stores {
+            store.stored.in_place |= section.body.writes(store.part as u32);
+        }
         (section.coded_folds, section.folds) = (coded, rest);
         live = before;
     }
