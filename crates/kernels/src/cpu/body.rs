@@ -16,7 +16,7 @@ use super::processor::detect;
 #[cfg(doc)]
 use super::registers::BLOCK;
 use super::registers::{Bank, LANES, Register};
-use crate::program::ProgramInput;
+use crate::program::{Program, ProgramInput};
 
 /// Code, some of it in fragments.
 #[derive(Clone, Debug, Default)]
@@ -100,10 +100,13 @@ impl Repeated {
     }
 }
 
-/// The rows that a block has several of, where they are whole chunks, and what is read there without being repeated over a register.
+/// The widest rows that fragments go over: 31 bits count their bytes.
+const WIDEST: usize = 1 << 28;
+
+/// Rows that are whole chunks, and what is read there without being repeated over a register.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ShortRows {
-    /// The elements of a row; 0 where blocks are not several such rows.
+    /// The elements of a row; 0 where there are no such rows.
     pub(super) width: usize,
     /// What stands for the values of which registers.
     pub(super) repeated: Vec<(Named, Repeated)>,
@@ -113,6 +116,25 @@ impl ShortRows {
     /// What stands for the value of a register.
     pub(super) fn repeated(&self, named: Named) -> Option<Repeated> {
         self.repeated.iter().find(|(register, _)| *register == named).map(|&(_, what)| what)
+    }
+
+    /// Those of a program: where inputs have an element for each row or column, the rows of the first.
+    pub(super) fn of_program(program: &Program, code: &[Code]) -> ShortRows {
+        let found = program.inputs.iter().find_map(|input| match input.view.axes() {
+            &[outer, inner] if matches!((outer.stride, inner.stride), (0, 1) | (1, 0)) => {
+                Some((outer.extent, inner.extent))
+            }
+            _ => None,
+        });
+        let mut short = ShortRows::default();
+        if let Some((rows, width)) = found
+            && width.is_multiple_of(LANES)
+            && width <= WIDEST
+        {
+            short.width = width;
+            short.add_loads(code, &program.inputs, rows);
+        }
+        short
     }
 
     /// What stands for the values that code loads: those of inputs that have an element for each of `rows`, or for each column.

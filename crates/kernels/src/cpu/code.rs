@@ -6,6 +6,7 @@
 
 use arenagrad_graph::{DType, Elementwise};
 
+use super::block_order::BlockOrder;
 use super::body::{self, Body, ShortRows, Wanted};
 use super::machine_code::{self, Vectors};
 use super::processor::detect;
@@ -302,26 +303,19 @@ impl Translation {
     pub(super) fn new(program: &Program) -> Self {
         let vectors = vectors_for(program, machine_code::vectors(detect()));
         let mut translation = Translation::interpreted(program, vectors.is_some());
-        translation.compile(program, vectors);
+        translation.compile(program, &ShortRows::default(), vectors);
         translation
     }
 
     /// Makes fragments of the code for these vectors, where that can be.
-    fn compile(&mut self, program: &Program, vectors: Option<Vectors>) {
+    fn compile(&mut self, program: &Program, rows: &ShortRows, vectors: Option<Vectors>) {
         if let Some(vectors) = vectors {
             let (done, left): (Vec<_>, Vec<_>) = (0..).zip(&self.outputs).partition(|(_, (_, stored))| stored.in_place);
             let live: Vec<_> = done.iter().map(|(_, (dtype, stored))| (*dtype, stored.register)).collect();
             let stores: Vec<_> =
                 left.iter().map(|&(number, &(dtype, stored))| ((dtype, stored.register), number)).collect();
             let repeating = body::repeating(&self.body.code, &program.inputs);
-            let wanted = Wanted {
-                live: &live,
-                stores: &stores,
-                repeating: &repeating,
-                folds: &[],
-                ahead: &[],
-                rows: &ShortRows::default(),
-            };
+            let wanted = Wanted { live: &live, stores: &stores, repeating: &repeating, folds: &[], ahead: &[], rows };
             self.body = self.body.compiled(vectors, &program.inputs, wanted).expect("code without folds has a body");
             for (number, (_, stored)) in (0..).zip(&mut self.outputs) {
                 stored.in_place |= self.body.writes(number);
@@ -401,7 +395,11 @@ impl Translation {
             stored.in_place = uses[value as usize] == 1
                 && write_in_place(&mut body.code, &program.inputs, stored.register, *dtype, number);
         }
-        translation.compile(program, vectors);
+        // Blocks in another order begin anywhere.
+        let is_in_order = BlockOrder::of(&program.inputs).is_none();
+        let rows =
+            if is_in_order { ShortRows::of_program(program, &translation.body.code) } else { ShortRows::default() };
+        translation.compile(program, &rows, vectors);
         if translation.body.needs_no_registers(&program.inputs) {
             translation.block = LONG_BLOCK;
         }

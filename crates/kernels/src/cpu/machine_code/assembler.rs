@@ -492,20 +492,20 @@ impl Assembler {
             0x39,
             0xC0 | (limit.0 & 7) << 3 | register.0 & 7,
         ]);
-        self.jump_if_below(target);
-    }
-
-    /// As [`Assembler::loop_below`], of a number.
-    pub(super) fn loop_below_number(&mut self, register: General, limit: i32, target: usize) {
-        self.bytes.extend([0x48 | register.0 >> 3, 0x81, 0xF8 | register.0 & 7]);
-        self.bytes.extend(limit.to_le_bytes());
-        self.jump_if_below(target);
-    }
-
-    fn jump_if_below(&mut self, target: usize) {
         self.bytes.extend([0x0F, 0x82]);
         let next = self.bytes.len() as i32 + 4;
         self.bytes.extend((target as i32 - next).to_le_bytes());
+    }
+
+    /// Does something if `register` has come to `limit`.
+    pub(super) fn at_number(&mut self, register: General, limit: i32, then: impl FnOnce(&mut Assembler)) {
+        self.bytes.extend([0x48 | register.0 >> 3, 0x81, 0xF8 | register.0 & 7]);
+        self.bytes.extend(limit.to_le_bytes());
+        // Over what follows, of which it is known then how long it is.
+        self.bytes.extend([0x72, 0]);
+        let start = self.bytes.len();
+        then(self);
+        self.bytes[start - 1] = i8::try_from(self.bytes.len() - start).expect("a few instructions") as u8;
     }
 
     /// Says that a call may lead here, as processors ask that check where calls lead.

@@ -4,8 +4,9 @@
 //! living values than there are registers is refused, and whoever asks for it cuts it in two. Constants, and what is uniform, stand in memory or,
 //! where registers are left over, in registers that are filled before the loop.
 //!
-//! The code is a function of the System V calling convention. Its first argument is the address of its [entries](super::Entry), one a slot, its second how
-//! many bytes of 32-bit lanes it goes over, at least one vector.
+//! The code is a function of the System V calling convention. Its first argument is the address of its [entries](super::Entry), one a slot and, where it goes
+//! over rows, one that says how many bytes of lanes its first chunk stands behind the beginning of its row. Its second is how many bytes of lanes it goes
+//! over, at least one vector.
 
 use super::assembler::{
     Assembler, Combination, General, Mask, Opcode, Place, R11, RAX, RCX, RDI, RDX, RSI, Relation, Vector, Vectors,
@@ -197,10 +198,7 @@ impl<'a> Emitter<'a> {
         self.assembler.clear_general(RCX);
         if self.row.is_some() {
             self.assembler.clear_general(ROW);
-        }
-        let top_of_row = self.assembler.bytes.len();
-        if self.row.is_some() {
-            self.assembler.clear_general(COLUMN);
+            self.assembler.load_general(COLUMN, entry(self.slots.len(), 0));
         }
         let top = self.assembler.bytes.len();
         self.find_folded_chunk();
@@ -214,10 +212,12 @@ impl<'a> Emitter<'a> {
         self.assembler.advance(RCX, bytes);
         if let Some(row) = self.row {
             self.assembler.advance(COLUMN, bytes);
-            self.assembler.loop_below_number(COLUMN, row, top);
-            self.assembler.advance(ROW, size_of::<f32>() as i32);
+            self.assembler.at_number(COLUMN, row, |assembler| {
+                assembler.clear_general(COLUMN);
+                assembler.advance(ROW, size_of::<f32>() as i32);
+            });
         }
-        self.assembler.loop_below(RCX, RSI, top_of_row);
+        self.assembler.loop_below(RCX, RSI, top);
         saved.iter().rev().for_each(|&register| self.assembler.pop(register));
         self.assembler.return_clean();
         Ok(())

@@ -41,8 +41,8 @@ struct Entry {
     step: usize,
 }
 
-/// The most slots of a fragment: their entries are written at each call.
-const MOST_SLOTS: usize = 32;
+/// The most slots of a fragment: their entries are written at each call, and one more.
+const MOST_SLOTS: usize = 31;
 
 /// A fragment as machine code.
 #[derive(Clone, Debug)]
@@ -151,14 +151,20 @@ impl Compiled {
             return;
         }
         let width = self.width.unwrap_or(length);
-        let (row, rows) = (start / width, length / width);
+        let (row, rows) = (start / width, (start + length).div_ceil(width) - start / width);
+        let folds_rows = self.slots.iter().any(|slot| matches!(slot.what, SlotUse::Fold { .. }));
+        let unit = if folds_rows { width } else { LANES };
         assert!(
-            self.width.is_none() || [start, length].iter().all(|place| place.is_multiple_of(width)),
-            "rows are whole"
+            self.width.is_none() || [start, length].iter().all(|place| place.is_multiple_of(unit)),
+            "rows are whole chunks"
         );
         let nowhere = Entry { address: std::ptr::null_mut(), step: usize::MAX };
-        let mut entries = [nowhere; MOST_SLOTS];
-        let entries = &mut entries[..self.slots.len()];
+        let mut entries = [nowhere; MOST_SLOTS + 1];
+        let count = self.slots.len();
+        if self.width.is_some() {
+            entries[count].address = std::ptr::without_provenance_mut(start % width * size_of::<f32>());
+        }
+        let entries = &mut entries[..count + 1];
         // What is written may be a register that is read: the old value is read before the new one is written, chunk by chunk.
         for (entry, slot) in entries.iter_mut().zip(&self.slots) {
             let SlotUse::Read { dtype, register } = slot.what else { continue };
