@@ -14,7 +14,7 @@ use super::bell::{Bell, look};
 use crate::cost::Cost;
 
 /// Work, in simple elementwise operations, below which a second thread costs more than it brings.
-const WORTHWHILE: usize = 1 << 18;
+const WORTHWHILE: usize = 1 << 17;
 
 /// Into how many tasks a kernel of that cost is divided: several for each thread, for threads that others
 /// hold up, but none so small that starting it dominates.

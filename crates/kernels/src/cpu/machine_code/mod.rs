@@ -13,7 +13,9 @@ mod assembler;
 mod emit;
 mod fragment;
 mod functions;
+mod general;
 mod lower;
+mod masks;
 mod memory;
 #[cfg(test)]
 mod tests;

@@ -7,10 +7,11 @@ use arenagrad_graph::{DType, ReduceFunction};
 
 use super::fragments::make_fragments;
 use super::schedule::{Schedule, for_each_operand};
+use super::scope::Scope;
 use crate::cpu::body::{self, Body};
 use crate::cpu::code::{Code, Setup, StoredRegister, is_source, write_in_place};
 use crate::cpu::machine_code::Vectors;
-use crate::cpu::registers::{Allocation, Register};
+use crate::cpu::registers::Register;
 use crate::{Instruction, Nest as NestKernel, NestInstruction, ProgramInput, Space};
 
 /// A nest over registers.
@@ -92,17 +93,6 @@ pub(super) struct Fold {
     pub(super) result: Register,
 }
 
-/// The registers of one space while its code is written.
-struct Scope {
-    space: Space,
-    allocation: Allocation,
-    setup: Setup,
-    /// Where each value stands.
-    registers: Vec<Option<Register>>,
-    /// How often each value is still read; a value that is not counted stays where it is.
-    uses: Vec<Option<u32>>,
-}
-
 /// A translation that is under way.
 struct Translator<'a> {
     nest: &'a NestKernel,
@@ -182,44 +172,6 @@ impl Translation {
 fn push<T>(list: &mut Vec<T>, element: T) -> usize {
     list.push(element);
     list.len() - 1
-}
-
-impl Scope {
-    fn new(space: Space, values: usize) -> Scope {
-        Scope {
-            space,
-            allocation: Allocation::default(),
-            setup: Setup::default(),
-            registers: vec![None; values],
-            uses: vec![None; values],
-        }
-    }
-
-    fn define(&mut self, number: usize, dtype: DType, uniform: bool) -> Register {
-        let register = self.allocation.define(dtype, uniform);
-        self.registers[number] = Some(register);
-        register
-    }
-
-    /// As [`Scope::define`], of a value that is not computed of others; see [`is_source`].
-    fn define_source(&mut self, number: usize, dtype: DType) -> Register {
-        let register = self.allocation.define_source(dtype, false);
-        self.registers[number] = Some(register);
-        register
-    }
-
-    /// Notes that a value has been read once more, and frees its register after the last time.
-    fn release(&mut self, number: usize, dtype: DType, is_source: bool) {
-        if let Some(uses) = &mut self.uses[number] {
-            *uses -= 1;
-            if *uses == 0
-                && let Some(register) = self.registers[number].take()
-                && !is_source
-            {
-                self.allocation.release(dtype, register);
-            }
-        }
-    }
 }
 
 impl Translator<'_> {

@@ -11,6 +11,7 @@ mod fold;
 mod fragments;
 mod rows;
 mod schedule;
+mod scope;
 mod totals;
 
 use arenagrad_graph::Elements;
