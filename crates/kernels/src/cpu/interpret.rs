@@ -103,6 +103,12 @@ pub(super) fn run_prologue(arch: Arch, setup: &Setup, bank: &mut Bank, sources: 
     run_code(arch, (&setup.prologue, None), bank, sources, outputs, (0, 0..1), &mut Ahead::none());
 }
 
+/// Computes values of the first `length` domain positions that are the same in every block.
+pub(super) fn run_once(arch: Arch, code: &[Code], (bank, length): (&mut Bank, usize), sources: &Sources<'_>) {
+    let outputs = Outputs::Read(&Parts::new());
+    run_code(arch, (code, None), bank, sources, outputs, (0, 0..length), &mut Ahead::none());
+}
+
 /// Computes the varying values of the domain positions `range`, as many as the bank has room for. `outputs` are those from
 /// domain index `base` on, which inputs may share. With each instruction some of what is `ahead` is asked for.
 pub(super) fn run_block(

@@ -383,6 +383,19 @@ fn nest_of(rows: usize, columns: usize, function: ReduceFunction, of_rows_alone:
     let of_columns = values.fold(Space::Column, function, weighted);
     let of_all = values.fold(Space::Whole, ReduceFunction::Sum, share);
     let less = values.binary(Space::Element, BinaryFunction::Sub, weighted, of_rows);
+    let coordinate = NestInstruction::Compute(Instruction::Iota { inner: 1, extent: columns, first: 0 });
+    let coordinate = values.push(Space::Element, DType::I32, coordinate);
+    let label = values.push(Space::Row, DType::I32, NestInstruction::Compute(Instruction::Load { input: 4 }));
+    let is_label = values.compute(
+        Space::Element,
+        DType::Bool,
+        Elementwise::Compare { function: CompareFunction::Equal, lhs: coordinate, rhs: label },
+    );
+    let less = values.compute(
+        Space::Element,
+        DType::F32,
+        Elementwise::Where { condition: is_label, on_true: x, on_false: less },
+    );
     let chosen = values.compute(
         Space::Element,
         DType::F32,
@@ -394,6 +407,7 @@ fn nest_of(rows: usize, columns: usize, function: ReduceFunction, of_rows_alone:
         input(DType::F32, &[(elements, 1)]),
         input(DType::F32, &[(rows, 0), (columns, 1)]),
         input(DType::F32, &[(rows, 1), (columns, 0)]),
+        input(DType::I32, &[(rows, 1)]),
     ];
     inputs[0].in_place = Some(0);
     let mut outputs = vec![chosen, least, of_rows, share];
@@ -418,9 +432,10 @@ fn nests_give_the_bits_of_the_interpreter() {
                 if function == ReduceFunction::Max {
                     [of_columns, of_rows] = [of_columns, of_rows].map(|list| list.converted(StorageType::Bf16));
                 }
-                let buffers = [zeros(DType::F32, rows * columns), list(rows * columns), of_columns, of_rows];
+                let labels = Elements::from((0..rows as i32).map(|row| row * 7 % columns as i32).collect::<Vec<i32>>());
+                let buffers = [zeros(DType::F32, rows * columns), list(rows * columns), of_columns, of_rows, labels];
                 let buffers = buffers.map(Buffer::from);
-                let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3] };
+                let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3, 4] };
                 let mut outputs: Vec<Elements> = nest
                     .outputs
                     .iter()

@@ -6,7 +6,7 @@
 use arenagrad_graph::{DType, ReduceFunction};
 
 use super::fragments::make_fragments;
-use super::schedule::{Schedule, for_each_operand};
+use super::schedule::{Layout, Schedule, for_each_operand};
 use super::scope::Scope;
 use crate::cpu::body::{self, Body};
 use crate::cpu::code::{Code, Setup, StoredRegister, is_source, write_in_place};
@@ -31,6 +31,8 @@ pub(super) struct Translation {
     pub(super) kept: Vec<(DType, Register)>,
     /// The folds that give values of each space, in the order of its number.
     pub(super) totals: [Vec<Total>; 4],
+    /// Coordinates that are the same in every block of elements, and computed before the first.
+    pub(super) coordinates: Vec<Code>,
     /// The registers of rows that fragments read there.
     pub(super) rows_read: Vec<(DType, Register)>,
     /// Whether fragments ask for the elements of the next row.
@@ -157,6 +159,7 @@ impl Translation {
         }
         let whole = translator.section_of(Space::Whole, schedule.passes);
         let mut columns = translator.section_of(Space::Column, schedule.passes);
+        let coordinates = coordinates_of_blocks(&mut passes, &kept, &schedule.layout);
         let (mut asks_ahead, mut rows_read) = (false, Vec::new());
         if let Some(vectors) = vectors {
             (asks_ahead, rows_read) =
@@ -164,8 +167,26 @@ impl Translation {
         }
         let inputs = translator.inputs;
         let setups = translator.scopes.map(|scope| Setup { demand: scope.allocation.demand(), ..scope.setup });
-        Translation { setups, rows, passes, columns, whole, inputs, kept, totals, rows_read, asks_ahead }
+        Translation { setups, rows, passes, columns, whole, inputs, kept, totals, coordinates, rows_read, asks_ahead }
     }
+}
+
+/// Takes those coordinates out of the passes that repeat in every block. Their registers must be given to nothing else.
+fn coordinates_of_blocks(passes: &mut [Section], kept: &[(DType, Register)], layout: &Layout) -> Vec<Code> {
+    let mut coordinates = Vec::new();
+    if layout.blocks > 1 || !body::is_available() {
+        return coordinates;
+    }
+    let repeats = |code: &Code| {
+        let Code::Iota { inner, extent, .. } = *code else { return false };
+        let repeats =
+            inner.checked_mul(extent).is_some_and(|period| (layout.grain * layout.width).is_multiple_of(period));
+        repeats && !kept.contains(&code.target())
+    };
+    for section in passes {
+        coordinates.extend(section.body.code.extract_if(.., |code| repeats(code)));
+    }
+    coordinates
 }
 
 /// Appends an element and gives its place.

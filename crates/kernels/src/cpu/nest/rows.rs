@@ -16,7 +16,7 @@ use crate::cpu::ahead::{Ahead, Streams};
 use crate::cpu::body::{Beside, FOLDED_CHUNKS, FoldTarget, MOST_FOLDS};
 use crate::cpu::buffer::{Part, Parts, split_parts};
 use crate::cpu::cache_lines::{self, AtLine, CacheLine};
-use crate::cpu::interpret::{Outputs, Sources, run_block, run_block_beside, run_prologue, store};
+use crate::cpu::interpret::{Outputs, Sources, run_block, run_block_beside, run_once, run_prologue, store};
 use crate::cpu::processor::{Arch, dispatch};
 use crate::cpu::registers::{BLOCK, Bank, LANES, Lane, Register};
 
@@ -128,10 +128,11 @@ impl Worker {
 impl RowTask<'_> {
     /// Computes what is uniform over all elements and rows.
     pub(super) fn start(&self, worker: &mut Worker) {
-        let NestScheme { arch, translation, .. } = self.scheme;
+        let NestScheme { arch, layout, translation, .. } = self.scheme;
         let [elements, rows, ..] = &translation.setups;
         run_prologue(*arch, elements, &mut worker.elements, self.sources);
         run_prologue(*arch, rows, &mut worker.rows, self.sources);
+        run_once(*arch, &translation.coordinates, (&mut worker.elements, layout.block()), self.sources);
     }
 
     /// Runs a partition of the rows.
@@ -140,13 +141,6 @@ impl RowTask<'_> {
         totals.clear(translation);
         // Filled where it stands: what is written piece by piece just before it is copied is waited for.
         let mut beside = Beside::nothing();
-        for (address, &(dtype, register)) in beside.rows.iter_mut().zip(&translation.rows_read) {
-            *address = match dtype {
-                DType::F32 => worker.rows.varying::<f32>(register, layout.group).as_ptr().cast(),
-                DType::I32 => worker.rows.varying::<i32>(register, layout.group).as_ptr().cast(),
-                DType::F64 | DType::Bool => panic!("fragments read rows of 32 bits"),
-            };
-        }
         let (mut ahead, mut start) = (Ahead::none(), rows.start);
         while start < rows.end {
             let group = Group { start, rows: layout.group.min(rows.end - start) };
@@ -206,6 +200,13 @@ impl RowTask<'_> {
     ) {
         let NestScheme { layout, translation, .. } = self.scheme;
         self.transfer(worker, section, group.rows);
+        for (address, &(dtype, register)) in beside.rows.iter_mut().zip(&translation.rows_read) {
+            *address = match dtype {
+                DType::F32 => worker.rows.varying::<f32>(register, group.rows).as_ptr().cast(),
+                DType::I32 => worker.rows.varying::<i32>(register, group.rows).as_ptr().cast(),
+                DType::F64 | DType::Bool => panic!("fragments read rows of 32 bits"),
+            };
+        }
         let elements = group.rows * layout.width;
         let domain = group.start * layout.width;
         if layout.has_totals_of_rows() {
