@@ -188,11 +188,11 @@ fn batches() {
     }
 }
 
-/// `relu(product + bias)`, whether it is positive, and `product * z`.
-fn epilogue(dtype: DType, rows: usize, n: usize) -> Program {
-    let mut b = Builder::new(rows * n);
+/// `relu(product + bias)`, whether it is positive, and `product * z`; the bias begins again after `period` elements.
+fn epilogue(dtype: DType, elements: usize, period: usize) -> Program {
+    let mut b = Builder::new(elements);
     let product = b.push(Instruction::Accumulator, dtype);
-    let bias = b.load(dtype, view(&[(rows, 0), (n, 1)], 0));
+    let bias = b.load(dtype, view(&[(elements / period, 0), (period, 1)], 0));
     let z = b.contiguous(dtype);
     let sum = b.binary(BinaryFunction::Add, product, bias);
     let activated = b.unary(UnaryFunction::Relu, sum);
@@ -203,16 +203,26 @@ fn epilogue(dtype: DType, rows: usize, n: usize) -> Program {
 
 #[test]
 fn epilogues() {
-    for (batches, [m, k, n]) in
-        [(1, [2, 3, 4]), (3, [2, 3, 4]), (1, [64, 100, 70]), (40, [30, 20, 50]), (2, [250, 90, 300])]
-    {
+    // A row's bias, a matrix's, and that of a few rows: of whole vectors, whose rows of the result are not.
+    for (batches, [m, k, n], period) in [
+        (1, [2, 3, 4], 4),
+        (3, [2, 3, 4], 4),
+        (1, [64, 100, 70], 70),
+        (40, [30, 20, 50], 50),
+        (2, [250, 90, 300], 300),
+        (8, [2, 3, 2], 16),
+        (6, [20, 30, 20], 400),
+        (5, [96, 30, 8], 16),
+        (2, [250, 90, 304], 304),
+        (3, [64, 40, 128], 64 * 128),
+    ] {
         for dtype in [DType::F32, DType::F64] {
             let batch = if batches == 1 { vec![] } else { vec![(batches, m * k, k * n)] };
             let case = Case { dtype, lhs: matrix(m, k, false, 0), rhs: matrix(k, n, false, 0) }.with_batch(&batch);
             let ([lhs, rhs], _, _) = case.operands();
             let elements = batches * m * n;
-            let mut program = epilogue(dtype, batches * m, n);
-            let (bias, z) = (noise(3, n), noise(4, elements));
+            let mut program = epilogue(dtype, elements, period);
+            let (bias, z) = (noise(3, period), noise(4, elements));
             let (bias, z): (Vec<f64>, Vec<f64>) =
                 (bias.into_iter().map(|x| dtype.round(x)).collect(), z.into_iter().map(|x| dtype.round(x)).collect());
             // The product that the kernel itself gives, of which the epilogue is exact up to its own roundings.

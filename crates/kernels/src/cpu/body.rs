@@ -6,7 +6,7 @@
 // Only machine code reads what folds are made into, and what is asked for ahead.
 #![cfg_attr(not(all(target_arch = "x86_64", target_pointer_width = "64", any(unix, windows))), allow(dead_code))]
 
-use arenagrad_graph::{DType, ReduceFunction};
+use arenagrad_graph::{DType, ReduceFunction, StorageType};
 
 use super::cache_lines::AtLine;
 use super::code::Code;
@@ -119,7 +119,7 @@ impl ShortRows {
     }
 
     /// Those of a program: where inputs have an element for each row or column, the rows of the first.
-    pub(super) fn of_program(program: &Program, code: &[Code]) -> ShortRows {
+    pub(super) fn of_program(program: &Program, code: &[Code], stored: &[StorageType]) -> ShortRows {
         let found = program.inputs.iter().find_map(|input| match input.view.axes() {
             &[outer, inner] if matches!((outer.stride, inner.stride), (0, 1) | (1, 0)) => {
                 Some((outer.extent, inner.extent))
@@ -132,20 +132,26 @@ impl ShortRows {
             && width <= WIDEST
         {
             short.width = width;
-            short.add_loads(code, &program.inputs, rows);
+            short.add_loads(code, (&program.inputs, stored), rows);
         }
         short
     }
 
-    /// What stands for the values that code loads: those of inputs that have an element for each of `rows`, or for each column.
-    pub(super) fn add_loads(&mut self, code: &[Code], inputs: &[ProgramInput], rows: usize) {
+    /// What stands for the values that code loads: those of inputs that have an element for each of `rows`, or for each column, where elements are values.
+    pub(super) fn add_loads(
+        &mut self,
+        code: &[Code],
+        (inputs, stored): (&[ProgramInput], &[StorageType]),
+        rows: usize,
+    ) {
         for code in code {
             let Code::Load { dtype: dtype @ (DType::F32 | DType::I32), input, target, borrows: true } = *code else {
                 continue;
             };
             let ProgramInput { view, in_place: None, .. } = &inputs[input as usize] else { continue };
             let [outer, inner] = view.axes() else { continue };
-            if (outer.extent, inner.extent) != (rows, self.width) {
+            let is_narrow = stored.get(input as usize).is_some_and(|stored| !stored.is_native());
+            if is_narrow || (outer.extent, inner.extent) != (rows, self.width) {
                 continue;
             }
             let what = match (outer.stride, inner.stride) {
@@ -161,7 +167,8 @@ impl ShortRows {
 /// Chunks that elements are folded into in turn, so that no addition waits for the one before.
 pub(super) const FOLDED_CHUNKS: usize = 4;
 
-/// What a block's elements are combined with in a fold of its body: [`FOLDED_CHUNKS`] for each [`BLOCK`] of them, or for columns as many elements as it has.
+/// What a block's elements are combined with in a fold of its body, as its [`FoldPlace`] says: [`FOLDED_CHUNKS`] for each [`BLOCK`] of them or for each row, or
+/// an element for each column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FoldTarget {
     pub(super) address: *mut f32,

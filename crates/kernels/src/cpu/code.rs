@@ -4,7 +4,7 @@
 //! is reused as soon as its value has been read for the last time, and an input is loaded right before its first use, so
 //! that few registers are alive at once.
 
-use arenagrad_graph::{DType, Elementwise};
+use arenagrad_graph::{DType, Elementwise, StorageType};
 
 use super::block_order::BlockOrder;
 use super::body::{self, Body, ShortRows, Wanted};
@@ -177,7 +177,7 @@ pub(super) fn write_in_place(
 pub(super) struct StoredRegister {
     /// Where its value is computed.
     pub(super) register: Register,
-    /// Whether code writes it where it goes; see [`write_in_place`].
+    /// Whether code or a fragment writes it where it goes; see [`write_in_place`] and [`Body`].
     pub(super) in_place: bool,
 }
 
@@ -376,12 +376,17 @@ impl Translation {
     }
 
     /// The code of a program whose outputs are those of its kernel: what nothing else reads is written where it goes.
-    pub(super) fn storing(program: &Program) -> Self {
-        Translation::storing_with(program, machine_code::vectors(detect()))
+    pub(super) fn storing(program: &Program, unit: usize, stored: &[StorageType]) -> Self {
+        Translation::storing_with(program, machine_code::vectors(detect()), unit, stored)
     }
 
     /// As [`Translation::storing`], with fragments for these vectors.
-    pub(super) fn storing_with(program: &Program, vectors: Option<Vectors>) -> Self {
+    pub(super) fn storing_with(
+        program: &Program,
+        vectors: Option<Vectors>,
+        unit: usize,
+        stored: &[StorageType],
+    ) -> Self {
         let vectors = vectors_for(program, vectors);
         let mut translation = Translation::interpreted(program, vectors.is_some());
         let mut uses = vec![0u32; program.instructions.len()];
@@ -396,9 +401,11 @@ impl Translation {
                 && write_in_place(&mut body.code, &program.inputs, stored.register, *dtype, number);
         }
         // Blocks in another order begin anywhere.
-        let is_in_order = BlockOrder::of(&program.inputs).is_none();
-        let rows =
-            if is_in_order { ShortRows::of_program(program, &translation.body.code) } else { ShortRows::default() };
+        let begins_at_chunks = unit.is_multiple_of(LANES) && BlockOrder::of(&program.inputs).is_none();
+        let mut rows = ShortRows::default();
+        if begins_at_chunks {
+            rows = ShortRows::of_program(program, &translation.body.code, stored);
+        }
         translation.compile(program, &rows, vectors);
         if translation.body.needs_no_registers(&program.inputs) {
             translation.block = LONG_BLOCK;

@@ -1,6 +1,6 @@
 //! Fused elementwise kernels, and the epilogues of others: a program run block by block.
 
-use arenagrad_graph::Elements;
+use arenagrad_graph::{Elements, StorageType};
 
 use std::ops::Range;
 
@@ -31,9 +31,9 @@ pub(super) struct Elementwise {
 }
 
 impl Elementwise {
-    /// A program whose inputs begin at the step's input `first`.
-    pub(super) fn new(program: &Program, first: usize) -> Self {
-        let translation = Translation::storing(program);
+    /// A program whose inputs begin at the step's input `first`, and are stored so; parts of its domain that are computed begin and end at multiples of `unit`.
+    pub(super) fn new(program: &Program, first: usize, unit: usize, stored: &[StorageType]) -> Self {
+        let translation = Translation::storing(program, unit, stored);
         let tasks = parallel::tasks(cost::elementwise(program));
         let tasks = tasks.min(program.elements.div_ceil(BLOCK)).max(1);
         let banks = (0..tasks).map(|_| translation.bank()).collect();

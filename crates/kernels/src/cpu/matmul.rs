@@ -6,7 +6,7 @@
 use std::mem;
 use std::ops::Range;
 
-use arenagrad_graph::{AlignedVec, DType, Elements};
+use arenagrad_graph::{AlignedVec, DType, Elements, StorageType};
 
 use super::buffer::{Operands, Parts, parts, split_parts};
 use super::column_blocks::{ColumnBlocks, columns_of};
@@ -160,19 +160,19 @@ struct Own<T: Real> {
 }
 
 impl MatMul {
-    /// A product of dtype `dtype`, computed as `choice` says; `is_narrow` says of each operand whether its elements are narrower than its
-    /// values.
+    /// A product of dtype `dtype`, computed as `choice` says, whose inputs are stored so.
     pub(super) fn new(
         dtype: DType,
         [lhs, rhs]: [&Matrices; 2],
-        is_narrow: [bool; 2],
+        stored: &[StorageType],
         epilogue: Option<&Program>,
         choice: Choice,
     ) -> Self {
         let arch = detect();
         let tile = tile_of(dtype, arch);
+        let is_narrow = [0, 1].map(|input| stored.get(input).is_some_and(|stored| !stored.is_native()));
         let extents = Extents::new(lhs, rhs, is_narrow[0]);
-        let Extents { batches, m, .. } = extents;
+        let Extents { batches, m, n, .. } = extents;
         let Usual { mut way, mut tasks } = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_narrow);
         let packs = way != Way::Direct;
         let mut height = match way {
@@ -211,7 +211,7 @@ impl MatMul {
             tile,
             way,
             height,
-            epilogue: epilogue.map(|epilogue| Elementwise::new(epilogue, 2)),
+            epilogue: epilogue.map(|epilogue| Elementwise::new(epilogue, 2, n, stored.get(2..).unwrap_or_default())),
         };
         let state = match dtype {
             DType::F32 => State::F32(Scratch::new(&scheme, tasks.max(1))),

@@ -93,6 +93,7 @@ use linear_algebra::LinearAlgebra;
 use matmul::MatMul;
 use nest::Nest;
 use reduce::Reduce;
+use registers::BLOCK;
 use scatter_add::ScatterAdd;
 use scatter_reduce::ScatterReduce;
 use searchsorted::SearchSorted;
@@ -149,17 +150,20 @@ impl Compiled {
     /// As [`Compiled::new`].
     pub fn with_choice(kernel: &Kernel, stored: Stored<'_>, choice: Choice) -> Compiled {
         Compiled(match kernel {
-            Kernel::Elementwise(program) => Routine::Elementwise(Elementwise::new(program, 0)),
-            Kernel::Reduce { function, program, kept, reduced, epilogue } => {
-                Routine::Reduce(Box::new(Reduce::new(*function, program, kept, reduced, epilogue.as_ref())))
-            }
-            Kernel::Nest(nest) => Routine::Nest(Box::new(Nest::new(nest))),
+            Kernel::Elementwise(program) => Routine::Elementwise(Elementwise::new(program, 0, BLOCK, stored.inputs)),
+            Kernel::Reduce { function, program, kept, reduced, epilogue } => Routine::Reduce(Box::new(Reduce::new(
+                *function,
+                program,
+                [kept, reduced],
+                epilogue.as_ref(),
+                stored.inputs,
+            ))),
+            Kernel::Nest(nest) => Routine::Nest(Box::new(Nest::new(nest, stored.inputs))),
             Kernel::ArgMax { dtype, outer, extent, inner } => {
                 Routine::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }
             Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
-                let is_narrow = [0, 1].map(|input| stored.inputs.get(input).is_some_and(|stored| !stored.is_native()));
-                Routine::MatMul(Box::new(MatMul::new(*dtype, [lhs, rhs], is_narrow, epilogue.as_ref(), choice)))
+                Routine::MatMul(Box::new(MatMul::new(*dtype, [lhs, rhs], stored.inputs, epilogue.as_ref(), choice)))
             }
             Kernel::Attention(attention) => Routine::Attention(Box::new(Attention::new(attention))),
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {

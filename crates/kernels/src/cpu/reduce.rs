@@ -10,7 +10,7 @@ mod strips;
 
 use std::ops::Range;
 
-use arenagrad_graph::{AlignedVec, DType, Elements, ReduceFunction};
+use arenagrad_graph::{AlignedVec, DType, Elements, ReduceFunction, StorageType};
 
 use super::ahead::Ahead;
 use super::buffer::{Operands, Parts, all_parts, typed_mut};
@@ -93,13 +93,13 @@ struct Partition<T: Reducible> {
 }
 
 impl Reduce {
-    /// A reduction made ready; see [`crate::Kernel::Reduce`].
+    /// A reduction made ready, whose inputs are stored so; see [`crate::Kernel::Reduce`].
     pub(super) fn new(
         function: ReduceFunction,
         program: &Program,
-        kept: &[Axis],
-        reduced: &[Axis],
+        [kept, reduced]: [&[Axis]; 2],
         epilogue: Option<&Program>,
+        stored: &[StorageType],
     ) -> Self {
         let translation = Translation::new(program);
         let (dtype, StoredRegister { register: value, .. }) = translation.outputs[0];
@@ -108,7 +108,9 @@ impl Reduce {
         let tasks = parallel::tasks(cost::reduce(program, results));
         let scheme =
             ReduceScheme { arch: detect(), function, inputs: program.inputs.clone(), value, results, way, translation };
-        let epilogue = epilogue.map(|epilogue| Elementwise::new(epilogue, program.inputs.len()));
+        let first = program.inputs.len();
+        let epilogue =
+            epilogue.map(|epilogue| Elementwise::new(epilogue, first, BLOCK, stored.get(first..).unwrap_or_default()));
         let (state, units) = match dtype {
             DType::F32 => {
                 let (state, units) = Typed::new(&scheme, program.elements, tasks, epilogue.is_some());

@@ -371,8 +371,8 @@ impl<'a> Emitter<'a> {
         Place { base, index: Some(RDX), displacement: 0 }
     }
 
-    /// Where the chunk is into which this one is folded, relative to the first. Over rows this is asked for rows; what else is folded is folded into one
-    /// block's chunks.
+    /// Finds where the chunk is into which this one is folded, relative to the first: where rows are folded, that of its row; other folds then
+    /// [find](Emitter::find_chunk) theirs when they need it.
     fn find_folded_chunk(&mut self) {
         let has = |stride: Stride| self.slots.iter().any(|slot| slot.stride == stride);
         if has(Stride::FoldedRows) {

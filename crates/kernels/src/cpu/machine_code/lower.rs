@@ -19,7 +19,6 @@ pub(super) enum SlotUse {
     /// What each row or each column has one value of.
     Repeated {
         dtype: DType,
-        register: Register,
         what: Repeated,
     },
     /// A register, or an output where that can be.
@@ -87,7 +86,7 @@ impl<'a> Lowering<'a> {
         }
         if let Some(what) = self.rows.repeated((dtype, register)) {
             let stride = if what.is_of_rows() { Stride::Rows } else { Stride::Columns };
-            let slot = self.slot(SlotLayout { stride, may_repeat: false }, SlotUse::Repeated { dtype, register, what });
+            let slot = self.slot(SlotLayout { stride, may_repeat: false }, SlotUse::Repeated { dtype, what });
             let value = self.fragment.push(Instruction::Load(slot));
             self.values.push((dtype, register, value));
             return value;

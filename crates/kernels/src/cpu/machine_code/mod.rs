@@ -27,7 +27,6 @@ use arenagrad_graph::DType;
 
 use super::body::{Beside, BlockPlace, FOLDED_CHUNKS, FoldPlace, FoldTarget, Named, Repeated, Run};
 use super::interpret::{Outputs, Sources, is_written_in_place};
-use super::narrow::{Source, of_storage};
 use super::processor::Arch;
 use super::registers::{BLOCK, Bank, Borrowed, LANES, Lane, Lanes, Register};
 pub(in crate::cpu) use assembler::Vectors;
@@ -35,7 +34,8 @@ pub(in crate::cpu) use lower::is_lowered;
 use lower::{Lowering, SlotUse};
 use memory::Function;
 
-/// Where a slot of a fragment stands: the address of its first element, and whether it goes on from there (all bits) or is one vector (none).
+/// Where a slot of a fragment stands: the address of its first element, and whether it goes on from there (all bits) or is one vector (none). Over rows a last
+/// one has no address but how many bytes of lanes the first chunk stands behind the beginning of its row.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 struct Entry {
@@ -180,7 +180,7 @@ impl Compiled {
         for (entry, slot) in entries.iter_mut().zip(&self.slots) {
             entry.address = match slot.what {
                 SlotUse::Read { .. } => continue,
-                SlotUse::Repeated { dtype, register, what } => {
+                SlotUse::Repeated { dtype, what } => {
                     let range = match what {
                         Repeated::RowRegister { number } => {
                             entry.address = beside.rows[number as usize].cast_mut();
@@ -190,8 +190,8 @@ impl Compiled {
                         Repeated::ColumnsOf { input } => (input, 0..width),
                     };
                     match dtype {
-                        DType::F32 => repeated::<f32>(bank, sources, register, range),
-                        DType::I32 => repeated::<i32>(bank, sources, register, range),
+                        DType::F32 => repeated::<f32>(sources, range),
+                        DType::I32 => repeated::<i32>(sources, range),
                         DType::Bool | DType::F64 => not_of_fragments(),
                     }
                 }
@@ -219,7 +219,8 @@ impl Compiled {
             };
         }
         // SAFETY: the bytes are what `emit` made for the vectors that this processor has. Each entry is of memory that is borrowed here for so long, and that has as many
-        // chunks as are computed: `read` and `written` have made sure of it.
+        // chunks, rows or columns as are computed: `read`, `written` and `repeated` have made sure of it, the assertions above for folds, and whoever filled
+        // `beside` for rows.
         unsafe { self.function.call(entries, chunks * LANES * size_of::<f32>()) };
     }
 }
@@ -252,30 +253,11 @@ fn read<T: Lane>(
     }
 }
 
-/// The address of elements of an input, of which each row has one or each column; those that are narrower than values are widened to the register.
-fn repeated<T: Lane>(
-    bank: &mut Bank,
-    sources: &Sources<'_>,
-    register: Register,
-    (input, range): (u32, Range<usize>),
-) -> *mut u8 {
-    fn widen<E: Source>(
-        bank: &mut Bank,
-        sources: &Sources<'_>,
-        register: Register,
-        (input, range): (u32, Range<usize>),
-    ) -> *mut u8 {
-        let elements = &mut bank.varying_mut::<E::Value>(register)[..range.len()];
-        E::load_all(&sources.operands.typed::<E>(sources.first + input as usize)[range], elements);
-        elements.as_mut_ptr().cast()
-    }
+/// The address of elements of an input, of which each row has one or each column.
+fn repeated<T: Lane>(sources: &Sources<'_>, (input, range): (u32, Range<usize>)) -> *mut u8 {
     let offset = sources.inputs[input as usize].view.offset();
-    let range = range.start + offset..range.end + offset;
-    let storage = sources.operands.buffer(sources.first + input as usize).storage();
-    if storage.is_native() {
-        return sources.input::<T>(input)[range].as_ptr().cast_mut().cast();
-    }
-    of_storage!(storage, E => widen::<E>(bank, sources, register, (input, range)))
+    // They are values, as whoever made the kernel ready has said.
+    sources.input::<T>(input)[range.start + offset..range.end + offset].as_ptr().cast_mut().cast()
 }
 
 /// The address of what is written: an output where it may be written in place, else the register.

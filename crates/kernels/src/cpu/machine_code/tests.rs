@@ -73,7 +73,7 @@ fn bits(elements: &Elements) -> Vec<u32> {
 
 /// What a program writes, over outputs that hold what `outputs` do.
 fn run(program: &Program, vectors: Option<Vectors>, buffers: &[Buffer], outputs: &[Elements]) -> Vec<Vec<u32>> {
-    let translation = Translation::storing_with(program, vectors);
+    let translation = Translation::storing_with(program, vectors, BLOCK, &[]);
     let slots: Vec<u32> = (0..buffers.len() as u32).collect();
     let operands = Operands { buffers, slots: &slots };
     let accumulators = Accumulators::None;
@@ -97,7 +97,7 @@ fn assert_the_same(program: &Program, buffers: &[Buffer], outputs: &[Elements]) 
     let expected = run(program, None, buffers, outputs);
     let mut has_fragments = false;
     for vectors in kinds() {
-        let code = Translation::storing_with(program, Some(vectors)).body.code;
+        let code = Translation::storing_with(program, Some(vectors), BLOCK, &[]).body.code;
         has_fragments = code.iter().any(|code| matches!(code, Code::Fragment { .. }));
         let found = run(program, Some(vectors), buffers, outputs);
         for (output, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -434,6 +434,7 @@ fn nests_give_the_bits_of_the_interpreter() {
                 }
                 let labels = Elements::from((0..rows as i32).map(|row| row * 7 % columns as i32).collect::<Vec<i32>>());
                 let buffers = [zeros(DType::F32, rows * columns), list(rows * columns), of_columns, of_rows, labels];
+                let stored = buffers.each_ref().map(|list| list.storage());
                 let buffers = buffers.map(Buffer::from);
                 let operands = Operands { buffers: &buffers, slots: &[0, 1, 2, 3, 4] };
                 let mut outputs: Vec<Elements> = nest
@@ -444,7 +445,7 @@ fn nests_give_the_bits_of_the_interpreter() {
                 outputs[0] = list(rows * columns);
                 let run = |vectors: Option<Vectors>| {
                     let mut outputs = outputs.clone();
-                    KernelNest::with_vectors(&nest, vectors).run(operands, &mut outputs);
+                    KernelNest::with_vectors(&nest, vectors, &stored).run(operands, &mut outputs);
                     outputs.iter().map(bits).collect::<Vec<_>>()
                 };
                 let expected = run(None);

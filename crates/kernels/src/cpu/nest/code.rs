@@ -3,7 +3,7 @@
 //!
 //! Each space has registers of its own. What a space reads of another one is brought into its registers first.
 
-use arenagrad_graph::{DType, ReduceFunction};
+use arenagrad_graph::{DType, ReduceFunction, StorageType};
 
 use super::fragments::make_fragments;
 use super::schedule::{Layout, Schedule, for_each_operand};
@@ -35,7 +35,7 @@ pub(super) struct Translation {
     pub(super) coordinates: Vec<Code>,
     /// The registers of rows that fragments read there.
     pub(super) rows_read: Vec<(DType, Register)>,
-    /// Whether fragments ask for the elements of the next row.
+    /// Whether fragments ask for the elements of the next group of rows.
     pub(super) asks_ahead: bool,
 }
 
@@ -115,7 +115,12 @@ struct Translator<'a> {
 const SPACES: [Space; 4] = [Space::Element, Space::Row, Space::Column, Space::Whole];
 
 impl Translation {
-    pub(super) fn new(nest: &NestKernel, schedule: &Schedule, vectors: Option<Vectors>) -> Translation {
+    pub(super) fn new(
+        nest: &NestKernel,
+        schedule: &Schedule,
+        vectors: Option<Vectors>,
+        stored: &[StorageType],
+    ) -> Translation {
         let mut counts = [0; 4];
         let mut count = |space: Space| {
             counts[space as usize] += 1;
@@ -162,8 +167,9 @@ impl Translation {
         let coordinates = coordinates_of_blocks(&mut passes, &kept, &schedule.layout);
         let (mut asks_ahead, mut rows_read) = (false, Vec::new());
         if let Some(vectors) = vectors {
+            let inputs = (&translator.inputs[..], stored);
             (asks_ahead, rows_read) =
-                make_fragments(nest, &mut passes, &mut columns, &kept, &translator.inputs, (&schedule.layout, vectors));
+                make_fragments(nest, &mut passes, &mut columns, &kept, inputs, (&schedule.layout, vectors));
         }
         let inputs = translator.inputs;
         let setups = translator.scopes.map(|scope| Setup { demand: scope.allocation.demand(), ..scope.setup });
@@ -259,7 +265,7 @@ impl Translator<'_> {
         totals
     }
 
-    /// Gives what is kept of a row of several blocks registers that nothing else is computed in.
+    /// Gives what is kept of rows over which passes compute anew registers that nothing else is computed in.
     fn define_kept(&mut self) -> Vec<(DType, Register)> {
         let mut kept = Vec::new();
         if self.schedule.layout.recomputes {

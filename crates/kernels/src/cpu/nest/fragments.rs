@@ -1,6 +1,6 @@
 //! Fragments of a nest: what its sections compute, with folds among it.
 
-use arenagrad_graph::DType;
+use arenagrad_graph::{DType, StorageType};
 
 use super::code::{Fold, Section, Store, Transfer};
 use super::schedule::Layout;
@@ -12,19 +12,19 @@ use crate::cpu::machine_code::Vectors;
 use crate::cpu::registers::{BLOCK, LANES};
 use crate::{Nest, ProgramInput, Space, cost};
 
-/// Makes fragments of the passes over elements, and of what becomes of columns; `kept` is read behind each pass. Gives whether they ask for the next row, and
+/// Makes fragments of the passes over elements, and of what becomes of columns; `kept` is read behind each pass. Gives whether they ask for the next group of rows, and
 /// which registers of rows they read.
 pub(super) fn make_fragments(
     nest: &Nest,
     passes: &mut [Section],
     columns: &mut Section,
     kept: &[Named],
-    inputs: &[ProgramInput],
+    (inputs, stored): (&[ProgramInput], &[StorageType]),
     (layout, vectors): (&Layout, Vectors),
 ) -> (bool, Vec<Named>) {
     let can_be_code = |fold: &Fold| fold.dtype == DType::F32 && layout.folds_whole_chunks(fold.space);
     let ahead = streams_of_passes(nest, passes, inputs, layout);
-    let (rows, read) = short_rows(passes, inputs, layout);
+    let (rows, read) = short_rows(passes, (inputs, stored), layout);
     compile((passes, &ahead), kept, inputs, (layout, &rows, vectors), can_be_code);
     leave_out_transfers(passes, &rows);
     let none = ShortRows::default();
@@ -33,7 +33,11 @@ pub(super) fn make_fragments(
 }
 
 /// What fragments of several rows read where it stands, and the registers of rows among it.
-fn short_rows(passes: &[Section], inputs: &[ProgramInput], layout: &Layout) -> (ShortRows, Vec<Named>) {
+fn short_rows(
+    passes: &[Section],
+    inputs: (&[ProgramInput], &[StorageType]),
+    layout: &Layout,
+) -> (ShortRows, Vec<Named>) {
     let (mut rows, mut read) = (ShortRows::default(), Vec::new());
     if layout.group == 1 || !layout.width.is_multiple_of(LANES) {
         return (rows, read);
@@ -73,7 +77,7 @@ fn leave_out_transfers(passes: &mut [Section], rows: &ShortRows) {
     }
 }
 
-/// Which streams each pass asks for of the next row: what computes most waits least for memory, so the longest passes have them first. None where a row is
+/// Which streams each pass asks for of the next group of rows: what computes most waits least for memory, so the longest passes have them first. None where a row is
 /// several blocks, which would drive the one before out of the nearest cache.
 fn streams_of_passes(
     nest: &Nest,

@@ -14,7 +14,7 @@ mod schedule;
 mod scope;
 mod totals;
 
-use arenagrad_graph::Elements;
+use arenagrad_graph::{Elements, StorageType};
 
 use std::ops::Range;
 
@@ -46,15 +46,15 @@ pub(super) struct Nest {
 }
 
 impl Nest {
-    /// A nest made ready; see [`crate::Kernel::Nest`].
-    pub(super) fn new(nest: &NestKernel) -> Nest {
-        Nest::with_vectors(nest, machine_code::vectors(detect()))
+    /// A nest made ready, whose inputs are stored so; see [`crate::Kernel::Nest`].
+    pub(super) fn new(nest: &NestKernel, stored: &[StorageType]) -> Nest {
+        Nest::with_vectors(nest, machine_code::vectors(detect()), stored)
     }
 
     /// As [`Nest::new`], with fragments for these vectors.
-    pub(super) fn with_vectors(nest: &NestKernel, vectors: Option<Vectors>) -> Nest {
+    pub(super) fn with_vectors(nest: &NestKernel, vectors: Option<Vectors>, stored: &[StorageType]) -> Nest {
         let schedule = Schedule::new(nest, vectors.is_some());
-        let translation = Translation::new(nest, &schedule, vectors);
+        let translation = Translation::new(nest, &schedule, vectors, stored);
         let layout = schedule.layout;
         let partitions = layout.rows.div_ceil(layout.partition);
         let totals = (0..partitions).map(|_| Totals::new(&translation, nest.columns)).collect();

@@ -36,7 +36,7 @@ pub(super) struct Worker {
     rows: Bank,
     /// What is kept of a row from one pass to the next.
     kept: Vec<Kept>,
-    /// The folds of a row over which passes go that compute anew.
+    /// The folds of a row, where they have totals of their own; see [`Layout::has_totals_of_rows`].
     totals: Vec<RunTotal>,
     /// What code folds into, of each fold of a section: the chunks of each row or [`BLOCK`] of a block.
     folded: Vec<Vec<AtLine<FoldedChunks<f32>>>>,
@@ -405,7 +405,9 @@ fn fold_run<T: Foldable>(
 ) {
     let totals = T::run_total_mut(total);
     with_elements::<T, _>(sources, bank, fold.operand, length, |values| {
-        dispatch(arch, FoldRun { function: fold.function, values, totals });
+        for values in values.chunks(BLOCK) {
+            dispatch(arch, FoldRun { function: fold.function, values, totals });
+        }
     });
 }
 

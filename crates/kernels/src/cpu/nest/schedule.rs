@@ -44,7 +44,7 @@ pub(super) struct Layout {
     pub(super) longest: usize,
     /// How many blocks a row has; 1 where a block has several rows.
     pub(super) blocks: usize,
-    /// How many rows form a partition, which has totals of its own: whole groups.
+    /// How many rows form a partition, which has totals of its own: a multiple of the grain.
     pub(super) partition: usize,
     /// Whether what is cheap is computed anew in each pass instead of kept for it: where a row is several blocks, and where rows that are whole chunks are computed
     /// by fragments, for which an instruction costs less than memory does.
@@ -188,7 +188,7 @@ impl Schedule {
         self.live[number] && !self.uniform[number] && nest.values[number].space == Space::Element
     }
 
-    /// Which values a row of several blocks keeps: those that a later pass needs and that are dear, the dearest first as long as
+    /// Which values are kept of rows over which passes compute anew: those that a later pass needs and that are dear, the dearest first as long as
     /// they fit.
     fn choose_kept(&self, nest: &NestKernel, dear: usize) -> Vec<bool> {
         let values = nest.values.len();
