@@ -17,6 +17,7 @@ use super::processor::detect;
 use super::registers::BLOCK;
 use super::registers::{Bank, LANES, Register};
 use crate::program::{Program, ProgramInput};
+use crate::view::Axis;
 
 /// Code, some of it in fragments.
 #[derive(Clone, Debug, Default)]
@@ -108,6 +109,8 @@ const WIDEST: usize = 1 << 28;
 pub(super) struct ShortRows {
     /// The elements of a row; 0 where there are no such rows.
     pub(super) width: usize,
+    /// After how many rows the values of inputs that have one for each begin again, if they do.
+    pub(super) period: Option<usize>,
     /// What stands for the values of which registers.
     pub(super) repeated: Vec<(Named, Repeated)>,
 }
@@ -118,21 +121,27 @@ impl ShortRows {
         self.repeated.iter().find(|(register, _)| *register == named).map(|&(_, what)| what)
     }
 
-    /// Those of a program: where inputs have an element for each row or column, the rows of the first.
+    /// Those of a program: where inputs have an element for each row or column, the rows of the first. The rows may be of several images, one for each channel
+    /// that they have, of which an input has one for all images.
     pub(super) fn of_program(program: &Program, code: &[Code], stored: &[StorageType]) -> ShortRows {
-        let found = program.inputs.iter().find_map(|input| match input.view.axes() {
-            &[outer, inner] if matches!((outer.stride, inner.stride), (0, 1) | (1, 0)) => {
-                Some((outer.extent, inner.extent))
+        let width = program.inputs.iter().find_map(|input| match *input.view.axes() {
+            [.., Axis { stride: 1, .. }, Axis { stride: 0, extent }] => Some(extent),
+            [Axis { stride: 0, .. }, Axis { stride: 1, extent }] => Some(extent),
+            _ => None,
+        });
+        let period = program.inputs.iter().find_map(|input| match *input.view.axes() {
+            [Axis { stride: 1, extent }, Axis { stride: 0, extent: last }]
+            | [Axis { stride: 0, .. }, Axis { stride: 1, extent }, Axis { stride: 0, extent: last }] => {
+                (Some(last) == width).then_some(extent)
             }
             _ => None,
         });
-        let mut short = ShortRows::default();
-        if let Some((rows, width)) = found
-            && width.is_multiple_of(LANES)
-            && width <= WIDEST
+        let mut short = ShortRows { period, ..ShortRows::default() };
+        if let Some(width) = width.filter(|&width| width.is_multiple_of(LANES) && width <= WIDEST)
+            && period.is_none_or(|period| period <= WIDEST)
         {
             short.width = width;
-            short.add_loads(code, (&program.inputs, stored), rows);
+            short.add_loads(code, (&program.inputs, stored), program.elements / width);
         }
         short
     }
@@ -149,16 +158,29 @@ impl ShortRows {
                 continue;
             };
             let ProgramInput { view, in_place: None, .. } = &inputs[input as usize] else { continue };
-            let [outer, inner] = view.axes() else { continue };
             let is_narrow = stored.get(input as usize).is_some_and(|stored| !stored.is_native());
-            if is_narrow || (outer.extent, inner.extent) != (rows, self.width) {
-                continue;
-            }
-            let what = match (outer.stride, inner.stride) {
-                (0, 1) => Repeated::ColumnsOf { input },
-                (1, 0) => Repeated::RowsOf { input },
+            let period = self.period.unwrap_or(rows);
+            let what = match *view.axes() {
+                [Axis { stride: 0, extent }, Axis { stride: 1, extent: last }]
+                    if (extent, last) == (rows, self.width) =>
+                {
+                    Repeated::ColumnsOf { input }
+                }
+                [Axis { stride: 1, extent }, Axis { stride: 0, extent: last }]
+                    if (extent, last) == (rows, self.width) && period == rows =>
+                {
+                    Repeated::RowsOf { input }
+                }
+                [Axis { stride: 0, .. }, Axis { stride: 1, extent }, Axis { stride: 0, extent: last }]
+                    if (extent, last) == (period, self.width) =>
+                {
+                    Repeated::RowsOf { input }
+                }
                 _ => continue,
             };
+            if is_narrow {
+                continue;
+            }
             self.repeated.push(((dtype, target), what));
         }
     }

@@ -5,7 +5,8 @@
 //! where registers are left over, in registers that are filled before the loop.
 //!
 //! The code is a function of the System V calling convention. Its first argument is the address of its [entries](super::Entry), one a slot and, where it goes
-//! over rows, one that says how many bytes of lanes its first chunk stands behind the beginning of its row. Its second is how many bytes of lanes it goes
+//! over rows, one that says how many bytes of lanes its first chunk stands behind the beginning of its row, and how many bytes of one lane its first row does
+//! behind the first. Its second is how many bytes of lanes it goes
 //! over, at least one vector.
 
 use super::assembler::{
@@ -13,7 +14,7 @@ use super::assembler::{
 };
 use super::fragment::{Fragment, Instruction, Slot, Value};
 use super::values::Home;
-use crate::cpu::body::FOLDED_CHUNKS;
+use crate::cpu::body::{FOLDED_CHUNKS, ShortRows};
 use crate::cpu::registers::{BLOCK, LANES};
 
 /// What a slot is read or written by.
@@ -78,9 +79,9 @@ const COLUMN: General = General(14);
 const ROW: General = General(15);
 const OVER_ROWS: usize = 2;
 
-/// A fragment's bytes; `width` is how many lanes a row has, if a slot goes by rows.
-pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout], width: usize) -> Result<Emitted, TooManyValues> {
-    let mut lean = Emitter::new(fragment, (slots, width), Vec::new());
+/// A fragment's bytes, which go over these rows if a slot does.
+pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout], rows: &ShortRows) -> Result<Emitted, TooManyValues> {
+    let mut lean = Emitter::new(fragment, (slots, rows), Vec::new());
     lean.run()?;
     let spare = lean.vector_count - lean.most;
     let mut fixed: Vec<(usize, usize)> = fragment
@@ -95,7 +96,7 @@ pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout], width: usize) -> R
     }
     fixed.sort_by_key(|&(reads, number)| (std::cmp::Reverse(reads), number));
     let hoisted = fixed.into_iter().take(spare).map(|(_, number)| number).collect();
-    let mut emitter = Emitter::new(fragment, (slots, width), hoisted);
+    let mut emitter = Emitter::new(fragment, (slots, rows), hoisted);
     Ok(if emitter.run().is_ok() { emitter.finish() } else { lean.finish() })
 }
 
@@ -105,6 +106,8 @@ pub(super) struct Emitter<'a> {
     slots: &'a [SlotLayout],
     /// The bytes of a row's lanes, if the code goes over rows.
     row: Option<i32>,
+    /// The bytes of one lane of each row after which these begin again, if they do.
+    period: Option<i32>,
     /// The registers that keep addresses.
     addresses: &'static [General],
     pub(super) assembler: Assembler,
@@ -125,8 +128,8 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    fn new(fragment: &'a Fragment, (slots, width): (&'a [SlotLayout], usize), hoisted: Vec<usize>) -> Emitter<'a> {
-        let row = slots.iter().any(SlotLayout::goes_by_rows).then_some((width * size_of::<f32>()) as i32);
+    fn new(fragment: &'a Fragment, (slots, rows): (&'a [SlotLayout], &ShortRows), hoisted: Vec<usize>) -> Emitter<'a> {
+        let row = slots.iter().any(SlotLayout::goes_by_rows).then_some((rows.width * size_of::<f32>()) as i32);
         let vectors = fragment.vectors;
         let count = fragment.instructions.len();
         let mut reads = vec![0; count];
@@ -150,6 +153,7 @@ impl<'a> Emitter<'a> {
             fragment,
             slots,
             row,
+            period: rows.period.map(|period| (period * size_of::<f32>()) as i32),
             addresses: &ADDRESSES[..ADDRESSES.len() - if row.is_some() { OVER_ROWS } else { 0 }],
             assembler: Assembler::new(vectors),
             vectors,
@@ -197,8 +201,8 @@ impl<'a> Emitter<'a> {
         }
         self.assembler.clear_general(RCX);
         if self.row.is_some() {
-            self.assembler.clear_general(ROW);
             self.assembler.load_general(COLUMN, entry(self.slots.len(), 0));
+            self.assembler.load_general(ROW, entry(self.slots.len(), 8));
         }
         let top = self.assembler.bytes.len();
         self.find_folded_chunk();
@@ -212,9 +216,13 @@ impl<'a> Emitter<'a> {
         self.assembler.advance(RCX, bytes);
         if let Some(row) = self.row {
             self.assembler.advance(COLUMN, bytes);
+            let period = self.period;
             self.assembler.at_number(COLUMN, row, |assembler| {
                 assembler.clear_general(COLUMN);
                 assembler.advance(ROW, size_of::<f32>() as i32);
+                if let Some(period) = period {
+                    assembler.at_number(ROW, period, |assembler| assembler.clear_general(ROW));
+                }
             });
         }
         self.assembler.loop_below(RCX, RSI, top);

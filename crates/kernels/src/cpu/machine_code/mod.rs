@@ -35,7 +35,7 @@ use lower::{Lowering, SlotUse};
 use memory::Function;
 
 /// Where a slot of a fragment stands: the address of its first element, and whether it goes on from there (all bits) or is one vector (none). Over rows a last
-/// one has no address but how many bytes of lanes the first chunk stands behind the beginning of its row.
+/// one has how many bytes of lanes the first chunk stands behind the beginning of its row, and of one lane the first row behind the first whose values stand.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 struct Entry {
@@ -53,6 +53,8 @@ pub(super) struct Compiled {
     slots: Vec<CompiledSlot>,
     /// The elements of a row, if it goes over rows.
     width: Option<usize>,
+    /// As [`ShortRows::period`](super::body::ShortRows::period).
+    period: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,12 +93,12 @@ impl Compiled {
         if lowering.uses.len() > MOST_SLOTS {
             return None;
         }
-        let emitted = emit::emit(&lowering.fragment, &lowering.layouts, run.rows.width).ok()?;
+        let emitted = emit::emit(&lowering.fragment, &lowering.layouts, run.rows).ok()?;
         let goes_by_rows = lowering.layouts.iter().any(|layout| layout.goes_by_rows());
         let slots = lowering.uses.iter().zip(&lowering.layouts);
         let slots = slots.map(|(&what, layout)| CompiledSlot { what, may_repeat: layout.may_repeat }).collect();
         let function = Function::new(&emitted.bytes, emitted.start)?;
-        Some(Compiled { function, slots, width: goes_by_rows.then_some(run.rows.width) })
+        Some(Compiled { function, slots, width: goes_by_rows.then_some(run.rows.width), period: run.rows.period })
     }
 
     /// Whether it reads a register that was not written in it.
@@ -165,6 +167,7 @@ impl Compiled {
         let count = self.slots.len();
         if self.width.is_some() {
             entries[count].address = std::ptr::without_provenance_mut(start % width * size_of::<f32>());
+            entries[count].step = self.period.map_or(0, |period| row % period * size_of::<f32>());
         }
         let entries = &mut entries[..count + 1];
         // What is written may be a register that is read: the old value is read before the new one is written, chunk by chunk.
@@ -186,7 +189,7 @@ impl Compiled {
                             entry.address = beside.rows[number as usize].cast_mut();
                             continue;
                         }
-                        Repeated::RowsOf { input } => (input, row..row + rows),
+                        Repeated::RowsOf { input } => (input, self.period.map_or(row..row + rows, |period| 0..period)),
                         Repeated::ColumnsOf { input } => (input, 0..width),
                     };
                     match dtype {

@@ -248,15 +248,17 @@ fn random_programs_give_the_bits_of_the_interpreter() {
     for round in 0..400 {
         let (rows, width) = EXTENTS[round % EXTENTS.len()];
         let elements = rows * width;
-        // In order, one for all, a row repeated, each of a row repeated.
-        let views: [&[(usize, isize)]; 4] =
-            [&[(elements, 1)], &[(elements, 0)], &[(rows, 0), (width, 1)], &[(rows, 1), (width, 0)]];
+        // In order, one for all, a row repeated, each of a row repeated, and that again for every fourth row.
+        let images: &[(usize, isize)] =
+            if rows.is_multiple_of(4) { &[(rows / 4, 0), (4, 1), (width, 0)] } else { &[(elements, 1)] };
+        let views: [&[(usize, isize)]; 5] =
+            [&[(elements, 1)], &[(elements, 0)], &[(rows, 0), (width, 1)], &[(rows, 1), (width, 0)], images];
         let mut program =
             Program { elements, inputs: Vec::new(), instructions: Vec::new(), dtypes: Vec::new(), outputs: Vec::new() };
         let mut buffers = Vec::new();
         for number in 0..3 + random.below(9) {
             let dtype = [DType::F32, DType::F32, DType::I32, DType::Bool][(number + random.below(2)) % 4];
-            let view = views[random.below(4)];
+            let view = views[random.below(5)];
             buffers.push(Buffer::from(match dtype {
                 DType::F32 => Elements::from((0..elements).map(|_| random.float()).collect::<Vec<f32>>()),
                 DType::I32 => Elements::from((0..elements).map(|_| random.below(9) as i32 - 4).collect::<Vec<i32>>()),
