@@ -86,7 +86,7 @@ pub(super) enum FoldPlace {
 pub(super) enum Repeated {
     /// What stands at [`Beside::rows`].
     RowRegister { number: u32 },
-    /// An input that has an element for each row.
+    /// An input that has an element for each row, or for each of a [period](ShortRows::period) of rows.
     RowsOf { input: u32 },
     /// An input that has an element for each column.
     ColumnsOf { input: u32 },

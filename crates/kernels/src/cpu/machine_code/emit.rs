@@ -6,8 +6,7 @@
 //!
 //! The code is a function of the System V calling convention. Its first argument is the address of its [entries](super::Entry), one a slot and, where it goes
 //! over rows, one that says how many bytes of lanes its first chunk stands behind the beginning of its row, and how many bytes of one lane its first row does
-//! behind the first. Its second is how many bytes of lanes it goes
-//! over, at least one vector.
+//! behind the first whose values stand. Its second is how many bytes of lanes it goes over, at least one vector.
 
 use super::assembler::{
     Assembler, Combination, General, Mask, Opcode, Place, R11, RAX, RCX, RDI, RDX, RSI, Vector, Vectors,
