@@ -86,7 +86,7 @@ pub(super) enum FoldPlace {
 pub(super) enum Repeated {
     /// What stands at [`Beside::rows`].
     RowRegister { number: u32 },
-    /// An input that has an element for each row, or for each of a [period](ShortRows::period) of rows.
+    /// An input that has an element for each row, or for each of a [period](RowsOfChunks::period) of rows.
     RowsOf { input: u32 },
     /// An input that has an element for each column.
     ColumnsOf { input: u32 },
@@ -106,7 +106,7 @@ const WIDEST: usize = 1 << 28;
 
 /// Rows that are whole chunks, and what is read there without being repeated over a register.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ShortRows {
+pub(super) struct RowsOfChunks {
     /// The elements of a row; 0 where there are no such rows.
     pub(super) width: usize,
     /// After how many rows the values of inputs that have one for each begin again, if they do.
@@ -115,7 +115,7 @@ pub(super) struct ShortRows {
     pub(super) repeated: Vec<(Named, Repeated)>,
 }
 
-impl ShortRows {
+impl RowsOfChunks {
     /// What stands for the value of a register.
     pub(super) fn repeated(&self, named: Named) -> Option<Repeated> {
         self.repeated.iter().find(|(register, _)| *register == named).map(|&(_, what)| what)
@@ -123,7 +123,7 @@ impl ShortRows {
 
     /// Those of a program: where inputs have an element for each row or column, the rows of the first. The rows may be of several images, one for each channel
     /// that they have, of which an input has one for all images.
-    pub(super) fn of_program(program: &Program, code: &[Code], stored: &[StorageType]) -> ShortRows {
+    pub(super) fn of_program(program: &Program, code: &[Code], stored: &[StorageType]) -> RowsOfChunks {
         let width = program.inputs.iter().find_map(|input| match *input.view.axes() {
             [.., Axis { stride: 1, .. }, Axis { stride: 0, extent }] => Some(extent),
             [Axis { stride: 0, .. }, Axis { stride: 1, extent }] => Some(extent),
@@ -136,7 +136,7 @@ impl ShortRows {
             }
             _ => None,
         });
-        let mut short = ShortRows { period, ..ShortRows::default() };
+        let mut short = RowsOfChunks { period, ..RowsOfChunks::default() };
         if let Some(width) = width.filter(|&width| width.is_multiple_of(LANES) && width <= WIDEST)
             && period.is_none_or(|period| period <= WIDEST)
         {
@@ -158,7 +158,9 @@ impl ShortRows {
                 continue;
             };
             let ProgramInput { view, in_place: None, .. } = &inputs[input as usize] else { continue };
-            let is_narrow = stored.get(input as usize).is_some_and(|stored| !stored.is_native());
+            if stored.get(input as usize).is_some_and(|stored| !stored.is_native()) {
+                continue;
+            }
             let period = self.period.unwrap_or(rows);
             let what = match *view.axes() {
                 [Axis { stride: 0, extent }, Axis { stride: 1, extent: last }]
@@ -178,9 +180,6 @@ impl ShortRows {
                 }
                 _ => continue,
             };
-            if is_narrow {
-                continue;
-            }
             self.repeated.push(((dtype, target), what));
         }
     }
@@ -268,7 +267,7 @@ pub(super) struct Wanted<'a> {
     pub(super) folds: &'a [FoldCode],
     /// The streams that are asked for while it runs.
     pub(super) ahead: &'a [AskedAhead],
-    pub(super) rows: &'a ShortRows,
+    pub(super) rows: &'a RowsOfChunks,
 }
 
 /// Code that one fragment is made of.
@@ -280,7 +279,7 @@ pub(super) struct Run<'a> {
     pub(super) live: &'a [Named],
     /// Whether a register may hold one value for a whole block.
     pub(super) may_repeat: &'a dyn Fn(DType, Register) -> bool,
-    pub(super) rows: &'a ShortRows,
+    pub(super) rows: &'a RowsOfChunks,
 }
 
 impl Body {

@@ -7,7 +7,7 @@
 use arenagrad_graph::{DType, Elementwise, StorageType};
 
 use super::block_order::BlockOrder;
-use super::body::{self, Body, ShortRows, Wanted};
+use super::body::{self, Body, RowsOfChunks, Wanted};
 use super::machine_code::{self, Vectors};
 use super::processor::detect;
 use super::registers::{Allocation, BLOCK, Bank, Demand, LANES, LONG_BLOCK, Register};
@@ -303,12 +303,12 @@ impl Translation {
     pub(super) fn new(program: &Program) -> Self {
         let vectors = vectors_for(program, machine_code::vectors(detect()));
         let mut translation = Translation::interpreted(program, vectors.is_some());
-        translation.compile(program, &ShortRows::default(), vectors);
+        translation.compile(program, &RowsOfChunks::default(), vectors);
         translation
     }
 
     /// Makes fragments of the code for these vectors, where that can be.
-    fn compile(&mut self, program: &Program, rows: &ShortRows, vectors: Option<Vectors>) {
+    fn compile(&mut self, program: &Program, rows: &RowsOfChunks, vectors: Option<Vectors>) {
         if let Some(vectors) = vectors {
             let (done, left): (Vec<_>, Vec<_>) = (0..).zip(&self.outputs).partition(|(_, (_, stored))| stored.in_place);
             let live: Vec<_> = done.iter().map(|(_, (dtype, stored))| (*dtype, stored.register)).collect();
@@ -402,9 +402,9 @@ impl Translation {
         }
         // Blocks in another order begin anywhere.
         let begins_at_chunks = unit.is_multiple_of(LANES) && BlockOrder::of(&program.inputs).is_none();
-        let mut rows = ShortRows::default();
+        let mut rows = RowsOfChunks::default();
         if begins_at_chunks {
-            rows = ShortRows::of_program(program, &translation.body.code, stored);
+            rows = RowsOfChunks::of_program(program, &translation.body.code, stored);
         }
         translation.compile(program, &rows, vectors);
         if translation.body.needs_no_registers(&program.inputs) {

@@ -13,7 +13,7 @@ use super::assembler::{
 };
 use super::fragment::{Fragment, Instruction, Slot, Value};
 use super::values::Home;
-use crate::cpu::body::{FOLDED_CHUNKS, ShortRows};
+use crate::cpu::body::{FOLDED_CHUNKS, RowsOfChunks};
 use crate::cpu::registers::{BLOCK, LANES};
 
 /// What a slot is read or written by.
@@ -79,7 +79,7 @@ const ROW: General = General(15);
 const OVER_ROWS: usize = 2;
 
 /// A fragment's bytes, which go over these rows if a slot does.
-pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout], rows: &ShortRows) -> Result<Emitted, TooManyValues> {
+pub(super) fn emit(fragment: &Fragment, slots: &[SlotLayout], rows: &RowsOfChunks) -> Result<Emitted, TooManyValues> {
     let mut lean = Emitter::new(fragment, (slots, rows), Vec::new());
     lean.run()?;
     let spare = lean.vector_count - lean.most;
@@ -127,7 +127,11 @@ pub(super) struct Emitter<'a> {
 }
 
 impl<'a> Emitter<'a> {
-    fn new(fragment: &'a Fragment, (slots, rows): (&'a [SlotLayout], &ShortRows), hoisted: Vec<usize>) -> Emitter<'a> {
+    fn new(
+        fragment: &'a Fragment,
+        (slots, rows): (&'a [SlotLayout], &RowsOfChunks),
+        hoisted: Vec<usize>,
+    ) -> Emitter<'a> {
         let row = slots.iter().any(SlotLayout::goes_by_rows).then_some((rows.width * size_of::<f32>()) as i32);
         let vectors = fragment.vectors;
         let count = fragment.instructions.len();

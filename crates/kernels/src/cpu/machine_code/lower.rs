@@ -5,7 +5,7 @@ use arenagrad_graph::{BinaryFunction, CompareFunction, DType, Elementwise, Reduc
 use super::assembler::{Opcode, Relation, Vectors};
 use super::emit::{SlotLayout, Stride};
 use super::fragment::{Fragment, Instruction, Slot, Value};
-use crate::cpu::body::{AskedAhead, FoldCode, FoldPlace, Repeated, ShortRows};
+use crate::cpu::body::{AskedAhead, FoldCode, FoldPlace, Repeated, RowsOfChunks};
 use crate::cpu::code::Code;
 use crate::cpu::registers::Register;
 
@@ -60,14 +60,14 @@ pub(super) struct Lowering<'a> {
     values: Vec<(DType, Register, Value)>,
     /// Whether a register may hold one value for a whole block.
     may_repeat: &'a dyn Fn(DType, Register) -> bool,
-    rows: &'a ShortRows,
+    rows: &'a RowsOfChunks,
 }
 
 impl<'a> Lowering<'a> {
     pub(super) fn new(
         vectors: Vectors,
         may_repeat: &'a dyn Fn(DType, Register) -> bool,
-        rows: &'a ShortRows,
+        rows: &'a RowsOfChunks,
     ) -> Lowering<'a> {
         let (uses, layouts, values) = (Vec::new(), Vec::new(), Vec::new());
         Lowering { fragment: Fragment::new(vectors), uses, layouts, values, may_repeat, rows }

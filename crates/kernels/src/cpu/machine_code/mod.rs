@@ -53,7 +53,7 @@ pub(super) struct Compiled {
     slots: Vec<CompiledSlot>,
     /// The elements of a row, if it goes over rows.
     width: Option<usize>,
-    /// As [`ShortRows::period`](super::body::ShortRows::period).
+    /// As [`RowsOfChunks::period`](super::body::RowsOfChunks::period).
     period: Option<usize>,
 }
 
@@ -156,8 +156,8 @@ impl Compiled {
         }
         let width = self.width.unwrap_or(length);
         let (row, rows) = (start / width, (start + length).div_ceil(width) - start / width);
-        let folds_rows = self.slots.iter().any(|slot| matches!(slot.what, SlotUse::Fold { .. }));
-        let unit = if folds_rows { width } else { LANES };
+        let has_folds = self.slots.iter().any(|slot| matches!(slot.what, SlotUse::Fold { .. }));
+        let unit = if has_folds { width } else { LANES };
         assert!(
             self.width.is_none() || [start, length].iter().all(|place| place.is_multiple_of(unit)),
             "rows are whole chunks"

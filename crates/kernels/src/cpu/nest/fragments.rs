@@ -6,7 +6,7 @@ use super::code::{Fold, Section, Store, Transfer};
 use super::schedule::Layout;
 use crate::cpu::ahead::Streams;
 use crate::cpu::body::{
-    self, AskedAhead, FoldCode, FoldPlace, MOST_AHEAD, MOST_ROWS, Named, Repeated, ShortRows, Wanted,
+    self, AskedAhead, FoldCode, FoldPlace, MOST_AHEAD, MOST_ROWS, Named, Repeated, RowsOfChunks, Wanted,
 };
 use crate::cpu::machine_code::Vectors;
 use crate::cpu::registers::{BLOCK, LANES};
@@ -27,7 +27,7 @@ pub(super) fn make_fragments(
     let (rows, read) = short_rows(passes, (inputs, stored), layout);
     compile((passes, &ahead), kept, inputs, (layout, &rows, vectors), can_be_code);
     leave_out_transfers(passes, &rows);
-    let none = ShortRows::default();
+    let none = RowsOfChunks::default();
     compile((std::slice::from_mut(columns), &[vec![]]), &[], inputs, (layout, &none, vectors), |_| false);
     (ahead.iter().any(|streams| !streams.is_empty()), read)
 }
@@ -37,8 +37,8 @@ fn short_rows(
     passes: &[Section],
     inputs: (&[ProgramInput], &[StorageType]),
     layout: &Layout,
-) -> (ShortRows, Vec<Named>) {
-    let (mut rows, mut read) = (ShortRows::default(), Vec::new());
+) -> (RowsOfChunks, Vec<Named>) {
+    let (mut rows, mut read) = (RowsOfChunks::default(), Vec::new());
     if layout.group == 1 || !layout.width.is_multiple_of(LANES) {
         return (rows, read);
     }
@@ -58,7 +58,7 @@ fn short_rows(
 }
 
 /// Leaves out what repeats values of rows over registers that no pass reads.
-fn leave_out_transfers(passes: &mut [Section], rows: &ShortRows) {
+fn leave_out_transfers(passes: &mut [Section], rows: &RowsOfChunks) {
     let is_read = |named: Named| {
         passes.iter().any(|section| {
             let stored = section.stores.iter().any(|store| (store.dtype, store.stored.register) == named);
@@ -112,7 +112,7 @@ fn compile(
     (sections, ahead): (&mut [Section], &[Vec<AskedAhead>]),
     kept: &[Named],
     inputs: &[ProgramInput],
-    (layout, rows, vectors): (&Layout, &ShortRows, Vectors),
+    (layout, rows, vectors): (&Layout, &RowsOfChunks, Vectors),
     can_be_code: impl Fn(&Fold) -> bool,
 ) {
     let code = sections.iter().flat_map(|section| body::repeating(&section.body.code, inputs));
