@@ -215,7 +215,7 @@ mod tests {
     fn product(m: usize, k: usize, n: usize) -> Kernel {
         let lhs = Matrices::single(0, Axes::strided(m, k as isize), Axes::strided(k, 1));
         let rhs = Matrices::single(0, Axes::strided(k, n as isize), Axes::strided(n, 1));
-        Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None }
+        Kernel::MatMul { dtype: DType::F32, lhs, rhs, padding: [None, None], epilogue: None }
     }
 
     fn profile(class: AdapterClass) -> AdapterProfile {

@@ -11,6 +11,7 @@ use arenagrad_graph::{CumulativeFunction, DType, Effort, Elementwise, Half, Matr
 use crate::attention::Attention;
 use crate::kernel::{Cumulation, Kernel, Matrices, MatrixExtents, Piece, ProductExtents};
 use crate::nest::{Nest, NestInstruction};
+use crate::padding::Padding;
 use crate::program::{Instruction, Program, ProgramInput};
 
 /// What a kernel costs.
@@ -56,7 +57,15 @@ impl Kernel {
             }
             Kernel::Nest(kernel) => nest(kernel),
             Kernel::ArgMax { dtype, outer, extent, inner } => argmax(*dtype, [*outer, *extent, *inner]),
-            Kernel::MatMul { dtype, lhs, rhs, epilogue } => with_epilogue(matmul(*dtype, lhs, rhs), epilogue.as_ref()),
+            Kernel::MatMul { dtype, lhs, rhs, padding, epilogue } => {
+                let mut product = matmul(*dtype, lhs, rhs);
+                product.read = [lhs, rhs].iter().zip(padding).fold(0, |read, (operand, padding)| {
+                    let read_of = |padding: &Padding| padding.blocks.saturating_mul(padding.piece.source.distinct());
+                    let elements = padding.as_deref().map_or_else(|| operand.view().distinct(), read_of);
+                    read.saturating_add(elements.saturating_mul(size(*dtype)))
+                });
+                with_epilogue(product, epilogue.as_ref())
+            }
             Kernel::Attention(kernel) => attention(kernel),
             Kernel::Gather { dtype, indices_shape, .. } => gather(*dtype, indices_shape),
             Kernel::ScatterAdd { dtype, operand_shape, updates_shape, in_place, factor, .. } => {

@@ -172,7 +172,13 @@ mod tests {
             ..Matrices::single(0, Axes::strided(rows, columns as isize), Axes::strided(columns, 1))
         };
         let (lhs, rhs) = (matrix(5, 7), matrix(7, 11));
-        let product = |epilogue| Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue };
+        let product = |epilogue| Kernel::MatMul {
+            dtype: DType::F32,
+            lhs: lhs.clone(),
+            rhs: rhs.clone(),
+            padding: [None, None],
+            epilogue,
+        };
         assert_eq!(product(None).flops(), 2 * 3 * 5 * 7 * 11);
         let epilogue = program(3 * 5 * 11, DType::F32);
         assert_eq!(product(Some(epilogue)).flops(), 2 * 3 * 5 * 7 * 11 + 2 * 3 * 5 * 11);

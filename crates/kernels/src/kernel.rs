@@ -4,6 +4,7 @@ use arenagrad_graph::{CumulativeFunction, DType, MatrixFunction, ReduceFunction,
 
 use crate::attention::Attention;
 use crate::nest::Nest;
+use crate::padding::Padding;
 use crate::program::Program;
 use crate::view::{Axes, Axis, View};
 
@@ -72,6 +73,9 @@ pub enum Kernel {
         lhs: Matrices,
         /// How `[batch, k, n]` lies in the second input: as many matrices, and as many rows as those of lhs have columns.
         rhs: Matrices,
+        /// How lhs and rhs are made of their inputs where they are padded, on the CPU alone: a left operand that [suits](Padding::suits_lhs), and
+        /// a right operand that [does](Padding::suits_rhs).
+        padding: [Option<Box<Padding>>; 2],
         /// What is done to each element of the result before it is written; its domain is the result's.
         epilogue: Option<Program>,
     },

@@ -54,7 +54,8 @@ fn every_way_gives_the_same_right_bits() {
                 let mut b = Builder::new(results);
                 let accumulator = b.push(Instruction::Accumulator, dtype);
                 for epilogue in [None, Some(b.output(&[accumulator]))] {
-                    let kernel = Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), epilogue };
+                    let kernel =
+                        Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), padding: [None, None], epilogue };
                     let candidates = choice::on_cpu(&kernel);
                     let usual = run(&kernel, &inputs, Choice::Usual, results, dtype, 2);
                     let unit = if dtype == DType::F32 { 2f64.powi(-24) } else { 2f64.powi(-53) };
@@ -80,7 +81,7 @@ fn every_way_gives_the_same_right_bits() {
 fn other_choices_are_as_the_usual_one() {
     let (lhs, rhs) = (matrices(1, 40, 50, false), matrices(1, 50, 60, false));
     let inputs = [buffer(DType::F32, &noise(1, 2000)), buffer(DType::F32, &noise(2, 3000))];
-    let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
+    let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, padding: [None, None], epilogue: None };
     let usual = run(&kernel, &inputs, Choice::Usual, 2400, DType::F32, 2);
     for choice in [Choice::Registers { rows: 8, columns: 8 }, Choice::Invocations(8), Choice::Panels(1 << 40)] {
         assert!(run(&kernel, &inputs, choice, 2400, DType::F32, 2) == usual, "{choice}");

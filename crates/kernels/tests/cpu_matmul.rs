@@ -34,7 +34,7 @@ impl Case {
 
     fn kernel(&self, epilogue: Option<Program>) -> Kernel {
         let Case { dtype, lhs, rhs } = self.clone();
-        Kernel::MatMul { dtype, lhs, rhs, epilogue }
+        Kernel::MatMul { dtype, lhs, rhs, padding: [None, None], epilogue }
     }
 
     /// The operands, and the products of their elements and of the elements' absolute values.

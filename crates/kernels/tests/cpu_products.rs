@@ -23,7 +23,7 @@ fn check(product: &Product) {
         let mut b = Builder::new(expected.len());
         let accumulator = b.push(arenagrad_kernels::Instruction::Accumulator, dtype);
         for epilogue in [None, Some(b.output(&[accumulator]))] {
-            let kernel = Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), epilogue };
+            let kernel = Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), padding: [None, None], epilogue };
             let found = values(&run(&kernel, &inputs, &[(dtype, expected.len())])[0]);
             let gamma = (extents.k as f64 + 1.0) * unit(dtype);
             for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
@@ -56,7 +56,8 @@ fn convolutions_and_their_gradients() {
             let depth = lhs.columns.count() as f64;
             for dtype in [DType::F32, DType::F64] {
                 let inputs = operands.each_ref().map(|operand| buffer(dtype, operand));
-                let kernel = Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+                let kernel =
+                    Kernel::MatMul { dtype, lhs: lhs.clone(), rhs: rhs.clone(), padding: [None, None], epilogue: None };
                 let found = values(&run(&kernel, &inputs, &[(dtype, expected.len())])[0]);
                 for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
                     let allowed = (depth + 1.0) * unit(dtype) * magnitude;
@@ -73,7 +74,8 @@ fn operands_that_change_between_runs() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a pool");
     let [_, Contraction { lhs, rhs, .. }, _] = CONVOLUTIONS[9].contractions(3);
     let elements = ProductExtents::new(&lhs, &rhs).results();
-    let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+    let kernel =
+        Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), padding: [None, None], epilogue: None };
     let mut compiled = pool.install(|| Compiled::new(&kernel));
     let mut found = [buffer(DType::F32, &vec![0.0; elements])];
     for seed in [1, 2] {
@@ -101,7 +103,13 @@ fn narrow_operands() {
         for storage in of_types {
             let inputs = [0, 1].map(|side| buffer(storage[side], &operands[side]));
             let (expected, magnitude) = products(&lhs, &rhs, &inputs.each_ref().map(values));
-            let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+            let kernel = Kernel::MatMul {
+                dtype: DType::F32,
+                lhs: lhs.clone(),
+                rhs: rhs.clone(),
+                padding: [None, None],
+                epilogue: None,
+            };
             let found = values(&run(&kernel, &inputs, &[(DType::F32, expected.len())])[0]);
             for (i, ((f, e), magnitude)) in found.iter().zip(&expected).zip(&magnitude).enumerate() {
                 let allowed = (k + 1.0) * unit(DType::F32) * magnitude;
@@ -119,7 +127,7 @@ fn same_bits_on_any_number_of_threads() {
     for Product { name, lhs, rhs } in tables().into_iter().step_by(4).chain(large) {
         let operands = [(1, &lhs), (2, &rhs)].map(|(seed, of)| noise(seed, of.view().end()));
         let elements = ProductExtents::new(&lhs, &rhs).results();
-        let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
+        let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, padding: [None, None], epilogue: None };
         for storage in [StorageType::F32, StorageType::F16] {
             let inputs = operands.each_ref().map(|operand| buffer(storage, operand));
             let bits = |pool: &rayon::ThreadPool| -> Vec<u64> {

@@ -122,7 +122,7 @@ fn matmul(name: &'static str, batches: usize, [m, k, n]: [usize; 3], has_epilogu
     let rhs = Matrices { offset: 0, batch: strided(batches, k * n), rows: strided(k, 1), columns: strided(n, k) };
     Case {
         name,
-        kernel: Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue },
+        kernel: Kernel::MatMul { dtype: DType::F32, lhs, rhs, padding: [None, None], epilogue },
         inputs: vec![(DType::F32, batches * m * k), (DType::F32, batches * k * n)],
         outputs: vec![(DType::F32, batches * m * n)],
     }

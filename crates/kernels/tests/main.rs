@@ -8,6 +8,7 @@ mod cpu_indexing;
 mod cpu_matmul;
 mod cpu_nests;
 mod cpu_ordered;
+mod cpu_padding;
 mod cpu_products;
 mod cpu_programs;
 mod cpu_reductions;

@@ -12,7 +12,7 @@ use super::buffer::{Element, Operands, Part, part};
 use super::narrow::{Source, of_storage};
 use super::parallel;
 use super::registers::BLOCK;
-use super::walk::{self, Walk};
+use super::walk::{self, PIECE, Walk};
 use crate::cost;
 use crate::kernel::Piece;
 use crate::view::View;
@@ -41,6 +41,16 @@ pub(super) struct Assemble {
     at_once: usize,
     /// Whether what lies between lines of the one piece is filled as these are copied, so that nothing is written twice.
     fills_gaps: bool,
+}
+
+/// Where the elements of pieces are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Inputs<'a> {
+    pub(super) operands: Operands<'a>,
+    /// Which input the first piece is of.
+    pub(super) first: usize,
+    /// Which element of each input the pieces call the first.
+    pub(super) offset: usize,
 }
 
 /// A piece, and the stretch of the result from its first element to its last.
@@ -73,24 +83,30 @@ impl Assemble {
         Assemble { elements, fill, pieces, tasks, at_once, fills_gaps }
     }
 
+    /// How many tasks a run is.
+    pub(super) fn tasks(&self) -> usize {
+        self.tasks
+    }
+
     /// Whether a run is shared among threads.
     pub(super) fn divides(&self) -> bool {
         self.tasks > 1
     }
 
     pub(super) fn run(&self, operands: Operands<'_>, outputs: &mut [Elements]) {
-        self.divide(operands, 0..self.elements, part(&mut outputs[0], self.elements), self.tasks);
+        let inputs = Inputs { operands, first: 0, offset: 0 };
+        self.divide(inputs, 0..self.elements, part(&mut outputs[0], self.elements), self.tasks);
     }
 
-    /// Computes the elements `range` of the result in so many tasks.
-    fn divide(&self, operands: Operands<'_>, range: Range<usize>, mut result: Part<'_>, tasks: usize) {
+    /// Computes the elements `range` of the result in so many tasks: more than one where [it says so](Assemble::divides).
+    pub(super) fn divide(&self, inputs: Inputs<'_>, range: Range<usize>, mut result: Part<'_>, tasks: usize) {
         if tasks > 1 {
             let half = tasks / 2;
             let cut = parallel::cut(range.clone(), half, tasks, BLOCK);
             let (head, tail) = result.split_at(cut - range.start);
             parallel::join(
-                || self.divide(operands, range.start..cut, head, half),
-                || self.divide(operands, cut..range.end, tail, tasks - half),
+                || self.divide(inputs, range.start..cut, head, half),
+                || self.divide(inputs, cut..range.end, tail, tasks - half),
             );
             return;
         }
@@ -104,7 +120,7 @@ impl Assemble {
                 self.fill(&mut result, within.clone());
             }
             for (input, placed) in self.pieces.iter().enumerate().filter(|(_, placed)| is_in(placed)) {
-                placed.copy((operands, input), stretch.clone(), &mut result, within.clone(), gaps);
+                placed.copy((inputs, input), stretch.clone(), &mut result, within.clone(), gaps);
             }
         }
     }
@@ -120,25 +136,27 @@ impl Placed {
     /// the value `gaps`, if there is one.
     fn copy(
         &self,
-        (operands, input): (Operands<'_>, usize),
+        (inputs, input): (Inputs<'_>, usize),
         stretch: Range<usize>,
         result: &mut Part<'_>,
         within: Range<usize>,
         gaps: Option<f64>,
     ) {
+        let Inputs { operands, first, offset } = inputs;
+        let input = first + input;
         let storage = result.storage();
         if storage.is_native() {
             of_storage!(operands.buffer(input).storage(), E => {
                 let target = &mut result.typed_mut::<<E as Source>::Value>()[within];
                 let gaps = gaps.map(<<E as Source>::Value as Element>::from_f64);
-                self.copy_typed(operands.typed::<E>(input), stretch, (target, gaps), E::load_all, E::read);
+                self.copy_typed(&operands.typed::<E>(input)[offset..], stretch, (target, gaps), E::load_all, E::read);
             });
         } else {
             // Pieces of the same type are moved as they stand.
             of_storage!(storage, E => {
                 let target = &mut result.typed_mut::<E>()[within];
                 let gaps = gaps.map(E::from_f64);
-                self.copy_typed(operands.typed::<E>(input), stretch, (target, gaps), walk::copy, walk::read);
+                self.copy_typed(&operands.typed::<E>(input)[offset..], stretch, (target, gaps), walk::copy, walk::read);
             });
         }
     }
@@ -180,8 +198,25 @@ fn copy_lines<E, V: Copy>(
 ) {
     let mut sources = Walk::new(&piece.source, part.start);
     let mut destinations = Walk::new(&piece.destination, part.start);
+    let length = piece.destination.axes().last().map_or(1, |axis| axis.extent);
     let (mut left, mut written) = (part.len(), 0);
     while left > 0 {
+        let to = destinations.lines(length, left / length);
+        let from = sources.lines(length, to.count);
+        if from.count > 0 {
+            for i in 0..from.count {
+                let (first, start) = (from.at(i), to.at(i) - origin);
+                if let Some(value) = gaps {
+                    fill_gap(target, written..start, length, value);
+                    written = start + length;
+                }
+                load(&source[first..first + length], &mut target[start..start + length]);
+            }
+            destinations.skip_lines(length, from.count);
+            sources.skip_lines(length, from.count);
+            left -= from.count * length;
+            continue;
+        }
         let to = destinations.next(left);
         let start = to.position - origin;
         if let Some(value) = gaps {
@@ -199,6 +234,17 @@ fn copy_lines<E, V: Copy>(
     }
     if let Some(value) = gaps {
         target[written..].fill(value);
+    }
+}
+
+/// Fills the elements `gap`, behind which a line of `length` elements is written next.
+#[inline(always)]
+fn fill_gap<V: Copy>(target: &mut [V], gap: Range<usize>, length: usize, value: V) {
+    let is_short = gap.len() <= PIECE && length >= PIECE;
+    match target[gap.start..].first_chunk_mut::<PIECE>() {
+        // What is filled of the line is written over.
+        Some(piece) if is_short => *piece = [value; PIECE],
+        Some(_) | None => target[gap].fill(value),
     }
 }
 
@@ -224,8 +270,17 @@ fn copy_elements<E, V: Copy + Default>(
             while at < run.length {
                 let length = BLOCK.min(run.length - at);
                 read(source, &piece.source, done + at, &mut block[..length]);
-                for (i, &value) in block[..length].iter().enumerate() {
-                    target[run.at(at + i) - origin] = value;
+                let first = run.at(at) - origin;
+                match usize::try_from(run.stride) {
+                    Ok(stride) if stride > 0 => {
+                        let places = target[first..].iter_mut().step_by(stride);
+                        places.zip(&block[..length]).for_each(|(place, value)| *place = *value);
+                    }
+                    Ok(_) | Err(_) => {
+                        for (i, &value) in block[..length].iter().enumerate() {
+                            target[run.at(at + i) - origin] = value;
+                        }
+                    }
                 }
                 at += length;
             }
@@ -288,11 +343,23 @@ mod tests {
 
     #[test]
     fn stretches_of_any_length_are_parts_of_the_whole() {
-        // Padding on all sides, two halves of a concatenation of which one is transposed, every other element, and rows in reverse order.
+        // Padding on all sides, of images in their order and of images whose channels come first, two halves of a concatenation of which one is transposed, every other element, and rows in reverse order.
         let padded = [Piece {
             source: View::contiguous(2 * 30 * 41),
             destination: box_of([2, 30, 41], [33 * 44, 44, 1], 2 * 44 + 1),
         }];
+        let channels_first = |[height, width]: [usize; 2]| {
+            let (lines, line, image) = (height as isize + 2, width as isize + 2, height * width);
+            let axes = |outer: [isize; 2], line: isize| {
+                let strides = [outer[0], outer[1], line, 1];
+                let extents = [2, 5, height, width];
+                (0..4).map(move |axis| Axis { extent: extents[axis], stride: strides[axis] })
+            };
+            let source = View::new(axes([image as isize, 2 * image as isize], width as isize), 0);
+            let destination = View::new(axes([5 * lines * line, lines * line], line), line as usize + 1);
+            ([Piece { source, destination }], 10 * (lines * line) as usize)
+        };
+        let (wide, narrow) = (channels_first([6, 9]), channels_first([4, 3]));
         let half = |offset| box_of([2, 30, 20], [30 * 40, 40, 1], offset);
         let halves = [
             Piece { source: View::contiguous(1200), destination: half(0) },
@@ -302,6 +369,8 @@ mod tests {
         let reversed = [Piece { source: View::contiguous(1200), destination: box_of([2, 30, 20], [600, -20, 1], 580) }];
         for (pieces, elements, fill) in [
             (&padded[..], 2 * 33 * 44, Some(2.5)),
+            (&wide.0[..], wide.1, Some(0.5)),
+            (&narrow.0[..], narrow.1, Some(0.5)),
             (&halves[..], 2400, None),
             (&apart[..], 2700, Some(-1.0)),
             (&reversed[..], 1200, None),

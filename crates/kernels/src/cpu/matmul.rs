@@ -12,95 +12,27 @@ use super::buffer::{Operands, Parts, parts, split_parts};
 use super::column_blocks::{ColumnBlocks, columns_of};
 use super::direct::DirectProduct;
 use super::elementwise::Elementwise;
-use super::extents::{Extents, MOST_ROWS, TileShape, tile_shape};
+use super::extents::{Extents, MOST_ROWS, TileShape};
 use super::interpret::Accumulators;
 use super::pack::Source;
+use super::padded::{PaddedOperand, PaddedRows};
 use super::parallel;
 use super::processor::{Arch, detect};
 use super::product::{PackRhs, PackedProduct, PackedRows, Rhs};
 use super::real::Real;
 use super::registers::Bank;
+use super::way::{Usual, Way, tile_of};
 use crate::choice::Choice;
-use crate::cost::{self, Cost};
+use crate::cost;
 use crate::kernel::Matrices;
+use crate::padding::Padding;
 use crate::program::Program;
-
-/// Multiplications below which packing costs more than it brings.
-const PACKING: usize = 256;
-
-/// Rows below which packing the right operand costs as much as the product.
-const PACKING_ROWS: usize = 4;
-
-/// Rows a task from which each task may pack the right operand for itself. With fewer, packing it in every task costs more than
-/// packing it once and waiting for that.
-const ROWS_OF_OWN_PACKING: usize = 48;
 
 /// A matrix product made ready; see [`crate::Kernel::MatMul`].
 #[derive(Clone, Debug)]
 pub(super) struct MatMul {
     scheme: Scheme,
     state: State,
-}
-
-/// The tile of products of that dtype.
-fn tile_of(dtype: DType, arch: Arch) -> TileShape {
-    match dtype {
-        DType::F32 => tile_shape::<f32>(arch),
-        DType::F64 => tile_shape::<f64>(arch),
-        DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
-    }
-}
-
-/// The choice that is made for a product unless another is asked for; none where there is no other.
-pub(crate) fn usual(dtype: DType, lhs: &Matrices, rhs: &Matrices) -> Option<Choice> {
-    let tile = tile_of(dtype, detect());
-    let extents = Extents::new(lhs, rhs, false);
-    match Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, [false; 2]).way {
-        Way::Direct => None,
-        Way::Panels(_) => Some(Choice::Panels(extents.most_rows_at_once())),
-        Way::PackedInTurn => Some(Choice::PackedInTurn(extents.rows_at_once())),
-        Way::Columns => Some(Choice::Columns(extents.most_rows_at_once())),
-    }
-}
-
-/// How a product is computed unless another way is asked for, and by how many tasks.
-struct Usual {
-    way: Way,
-    tasks: usize,
-}
-
-impl Usual {
-    fn of(cost: Cost, extents: &Extents, tile: TileShape, is_narrow: [bool; 2]) -> Usual {
-        let Extents { batches, m, k, n, .. } = *extents;
-        let work = m.saturating_mul(n).saturating_mul(k);
-        let mut tasks = parallel::tasks(cost);
-        let way = if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
-            tasks = tasks.min(batches * m);
-            // Narrow elements become values as they are packed.
-            if is_narrow.contains(&true) { Way::Panels(1) } else { Way::Direct }
-        } else if batches >= 2 * tasks && batches > 1 {
-            tasks = tasks.min(batches);
-            Way::Panels(m)
-        } else {
-            // Each task reads the whole right operand, so there are no more of them than threads.
-            if tasks > 1 {
-                tasks = tasks.min(parallel::threads()).min((batches * m).div_ceil(tile.rows));
-            }
-            let rows = m.min((batches * m).div_ceil(tasks));
-            let tiles = n.div_ceil(tile.columns);
-            if batches == 1 && tasks <= tiles && extents.moves_less_by_columns(tasks) {
-                return Usual { way: Way::Columns, tasks };
-            }
-            let packs_once = rows <= extents.most_rows_at_once();
-            if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
-                Way::Panels(tile.rows)
-            } else {
-                tasks = tasks.min(m.div_ceil(tile.rows));
-                Way::PackedInTurn
-            }
-        };
-        Usual { way, tasks }
-    }
 }
 
 /// What all tasks share.
@@ -112,20 +44,9 @@ struct Scheme {
     way: Way,
     /// The most rows that a task computes at once.
     height: usize,
+    /// The operands that are padded.
+    padded: [Option<PaddedOperand>; 2],
     epilogue: Option<Elementwise>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// Without packing, rows of all batches divided among tasks.
-    Direct,
-    /// Rows of all batches divided among tasks at multiples of so many rows; a task packs panels of the right operand as it
-    /// comes to them.
-    Panels(usize),
-    /// One batch after the other: the right operand is packed, and then the rows divided among tasks.
-    PackedInTurn,
-    /// The columns of a single product divided among tasks, each of which packs the panels of its own; then the rows, for what follows.
-    Columns,
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +62,8 @@ struct Scratch<T: Real> {
     blocks: ColumnBlocks<T>,
     /// The packed right operand of the batch that all tasks work at, where it is packed beforehand.
     packed_rhs: AlignedVec<T>,
+    /// The block of the right operand that all tasks work at, where it is [padded beforehand](Scheme::pads_together).
+    padded_rhs: Option<Elements>,
     tasks: Vec<Own<T>>,
 }
 
@@ -150,6 +73,10 @@ struct Own<T: Real> {
     packed_lhs: AlignedVec<T>,
     /// Where the left matrix begins whose rows `packed_lhs` holds, all of them and for all of the depth.
     kept_lhs: Option<usize>,
+    /// Blocks of operands that the task pads for itself.
+    padded: [Option<Elements>; 2],
+    /// Which block of the right operand that is.
+    kept_rhs: Option<usize>,
     /// A few panels of the right operand, where it is not packed beforehand.
     panel: AlignedVec<T>,
     /// Rows of the product, where an epilogue reads them.
@@ -160,20 +87,27 @@ struct Own<T: Real> {
 }
 
 impl MatMul {
-    /// A product of dtype `dtype`, computed as `choice` says, whose inputs are stored so.
+    /// A product of dtype `dtype`, computed as `choice` says, whose operands are padded and whose inputs are stored so.
     pub(super) fn new(
         dtype: DType,
         [lhs, rhs]: [&Matrices; 2],
+        padding: [Option<&Padding>; 2],
         stored: &[StorageType],
         epilogue: Option<&Program>,
         choice: Choice,
     ) -> Self {
         let arch = detect();
         let tile = tile_of(dtype, arch);
-        let is_narrow = [0, 1].map(|input| stored.get(input).is_some_and(|stored| !stored.is_native()));
-        let extents = Extents::new(lhs, rhs, is_narrow[0]);
+        let padded = [
+            padding[0].map(|padding| PaddedOperand::lhs(dtype, padding, lhs)),
+            padding[1].map(|padding| PaddedOperand::rhs(dtype, padding)),
+        ];
+        // Elements are values once they are padded.
+        let is_narrow = |input: usize| stored.get(input).is_some_and(|stored| !stored.is_native());
+        let is_moved = [0, 1].map(|input| padded[input].is_some() || is_narrow(input));
+        let extents = Extents::new(lhs, rhs, padded[0].is_none() && is_narrow(0));
         let Extents { batches, m, n, .. } = extents;
-        let Usual { mut way, mut tasks } = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_narrow);
+        let Usual { mut way, mut tasks } = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_moved);
         let packs = way != Way::Direct;
         let mut height = match way {
             Way::Direct | Way::PackedInTurn => extents.rows_at_once(),
@@ -211,6 +145,7 @@ impl MatMul {
             tile,
             way,
             height,
+            padded,
             epilogue: epilogue.map(|epilogue| Elementwise::new(epilogue, 2, n, stored.get(2..).unwrap_or_default())),
         };
         let state = match dtype {
@@ -244,13 +179,19 @@ impl<T: Real> Scratch<T> {
         let (packs, panels) = (*way != Way::Direct, matches!(way, Way::Panels(_) | Way::Columns));
         let rows = if *way == Way::Columns { extents.rows_gathered() } else { *height };
         let zeros = |is_needed: bool, count: usize| AlignedVec::zeros(if is_needed { count } else { 0 });
+        let [of_left, of_right] =
+            [0, 1].map(|operand: usize| move || scheme.padded[operand].as_ref().map(PaddedOperand::memory));
+        let own_rhs = || if scheme.pads_together() { None } else { of_right() };
         Scratch {
             blocks: ColumnBlocks::new(extents, *tile, if *way == Way::Columns { tasks } else { 0 }),
             packed_rhs: zeros(*way == Way::PackedInTurn, extents.packed_rhs(*tile)),
+            padded_rhs: if scheme.pads_together() { of_right() } else { None },
             tasks: (0..tasks)
                 .map(|_| Own {
                     packed_lhs: zeros(packs, extents.packed_lhs(*tile, *height)),
                     kept_lhs: None,
+                    padded: [of_left(), own_rhs()],
+                    kept_rhs: None,
                     panel: zeros(panels, extents.packed_panels::<T>(*tile)),
                     totals: AlignedVec::zeros(if packs { extents.totals(*height, extents.n) } else { 0 }),
                     product: zeros(epilogue.is_some(), rows * extents.n),
@@ -287,16 +228,18 @@ impl Scheme {
         accumulators: for<'b> fn(&'b [T]) -> Accumulators<'b>,
     ) {
         let Extents { batches, m, n, .. } = self.extents;
-        let (lhs, rhs) = (Source::new(operands.buffer(0)), Source::new(operands.buffer(1)));
-        let Scratch { blocks, packed_rhs, tasks } = scratch;
+        let lhs = self.source(0, operands);
+        let Scratch { blocks, packed_rhs, padded_rhs, tasks } = scratch;
         let mut outputs = parts(outputs, batches * m * n);
         match self.way {
             Way::Direct | Way::Panels(_) => {
                 let grain = if let Way::Panels(grain) = self.way { grain } else { 1 };
+                let (rhs, _) = self.rhs(operands, 0, padded_rhs);
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 task.divide(tasks, outputs, 0..batches * m, grain);
             }
             Way::Columns => {
+                let (rhs, _) = self.rhs(operands, 0, padded_rhs);
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 let all = tasks.len();
                 task.divide_columns(tasks, blocks.all_mut(), 0..all, all);
@@ -307,15 +250,45 @@ impl Scheme {
                 for batch in 0..batches {
                     let start = self.extents.rhs.start(batch);
                     if packed != Some(start) {
-                        self.pack(rhs, start, packed_rhs, tasks.len());
+                        let (rhs, start_there) = self.rhs(operands, batch, padded_rhs);
+                        self.pack(rhs, start_there, packed_rhs, tasks.len());
                         packed = Some(start);
                     }
                     let (head, tail) = split_parts(outputs, m * n);
                     outputs = tail;
+                    let rhs = Source::Native(&[]);
                     let task = Task { scheme: self, operands, lhs, rhs, packed_rhs, accumulators };
                     task.divide(tasks, head, batch * m..(batch + 1) * m, self.tile.rows);
                 }
             }
+        }
+    }
+
+    /// Whether the right operand is padded before tasks share the work, and not by each of them.
+    fn pads_together(&self) -> bool {
+        self.padded[1].is_some() && (self.extents.batches == 1 || self.way == Way::PackedInTurn)
+    }
+
+    /// The elements of an operand as they stand in its buffer; none of what is padded before it is read.
+    fn source<'a, T: Real>(&self, operand: usize, operands: Operands<'a>) -> Source<'a, T> {
+        if self.padded[operand].is_some() { Source::Native(&[]) } else { Source::new(operands.buffer(operand)) }
+    }
+
+    /// The right operand, and where the matrix of a batch begins in it; if it is [padded together](Scheme::pads_together), that matrix alone, in `memory`.
+    fn rhs<'a, T: Real>(
+        &self,
+        operands: Operands<'a>,
+        batch: usize,
+        memory: &'a mut Option<Elements>,
+    ) -> (Source<'a, T>, usize) {
+        let start = self.extents.rhs.start(batch);
+        match (&self.padded[1], memory) {
+            (Some(padded), Some(memory)) => {
+                let (block, start) = padded.place(start);
+                padded.pad_together(operands, block, memory);
+                (Source::new(memory), start)
+            }
+            (Some(_) | None, _) => (self.source(1, operands), start),
         }
     }
 
@@ -365,7 +338,7 @@ impl<T: Real> Task<'_, T> {
     fn run(self, own: &mut Own<T>, outputs: &mut Parts<'_>, rows: Range<usize>) {
         let extents = &self.scheme.extents;
         // The operand may have been written since the last run.
-        own.kept_lhs = None;
+        (own.kept_lhs, own.kept_rhs) = (None, None);
         let mut start = rows.start;
         while start < rows.end {
             let (batch, row) = (start / extents.m, start % extents.m);
@@ -460,10 +433,25 @@ impl<T: Real> Task<'_, T> {
     }
 
     fn multiply(self, own: &mut Own<T>, batch: usize, rows: Range<usize>, columns: Range<usize>, result: &mut [T]) {
-        let Scheme { arch, extents, tile, way, height, .. } = self.scheme;
-        let Task { lhs, rhs, .. } = self;
-        let starts = [extents.lhs.start(batch), extents.rhs.start(batch)];
-        let Own { packed_lhs, kept_lhs, panel, totals, .. } = own;
+        let Scheme { arch, extents, tile, way, height, padded, .. } = self.scheme;
+        let Task { lhs, rhs, operands, .. } = self;
+        let mut starts = [extents.lhs.start(batch), extents.rhs.start(batch)];
+        let Own { packed_lhs, kept_lhs, padded: [left, right], kept_rhs, panel, totals, .. } = own;
+        let mut rhs = rhs;
+        if let Some(padded) = &padded[1] {
+            let (block, start) = padded.place(starts[1]);
+            starts[1] = start;
+            if let Some(memory) = right {
+                if kept_rhs.replace(block) != Some(block) {
+                    padded.pad_alone(operands, block, memory);
+                }
+                rhs = Source::new(memory);
+            }
+        }
+        let padded_lhs = match (&padded[0], left) {
+            (Some(operand), Some(memory)) => Some(PaddedRows { operand, operands, memory }),
+            (Some(_) | None, _) => None,
+        };
         let rhs = match way {
             Way::Direct => {
                 DirectProduct { extents, lhs: lhs.values(), rhs: rhs.values(), starts, rows, result }.run(*arch);
@@ -483,7 +471,19 @@ impl<T: Real> Task<'_, T> {
             PackedRows::Whole
         };
         let lhs_start = starts[0];
-        PackedProduct { extents, lhs, lhs_start, rhs, packed_lhs, packed_rows, totals, rows, columns, result }
-            .run(*arch);
+        PackedProduct {
+            extents,
+            lhs,
+            padded_lhs,
+            lhs_start,
+            rhs,
+            packed_lhs,
+            packed_rows,
+            totals,
+            rows,
+            columns,
+            result,
+        }
+        .run(*arch);
     }
 }

@@ -47,6 +47,7 @@ mod matmul;
 mod narrow;
 mod nest;
 mod pack;
+mod padded;
 mod parallel;
 mod peak;
 mod processor;
@@ -66,16 +67,17 @@ mod total;
 mod walk;
 #[cfg(target_family = "wasm")]
 mod wasm;
+mod way;
 
 #[cfg(not(target_family = "wasm"))]
 pub use bell::Bell;
 pub use buffer::{Buffer, Operands};
 pub use linear_algebra::{Failure, FailureReason};
-pub(crate) use matmul::usual as usual_product;
 pub use parallel::threads;
 #[cfg(not(target_family = "wasm"))]
 pub use parallel::{lead_team, serve_team};
 pub use peak::multiply_adds;
+pub(crate) use way::usual as usual_product;
 
 use arenagrad_graph::Elements;
 
@@ -162,8 +164,10 @@ impl Compiled {
             Kernel::ArgMax { dtype, outer, extent, inner } => {
                 Routine::ArgMax(ArgMax::new(*dtype, *outer, *extent, *inner))
             }
-            Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
-                Routine::MatMul(Box::new(MatMul::new(*dtype, [lhs, rhs], stored.inputs, epilogue.as_ref(), choice)))
+            Kernel::MatMul { dtype, lhs, rhs, padding, epilogue } => {
+                let padding = [0, 1].map(|operand: usize| padding[operand].as_deref());
+                let product = MatMul::new(*dtype, [lhs, rhs], padding, stored.inputs, epilogue.as_ref(), choice);
+                Routine::MatMul(Box::new(product))
             }
             Kernel::Attention(attention) => Routine::Attention(Box::new(Attention::new(attention))),
             Kernel::Gather { dtype, operand_shape, indices_shape, axis, indices } => {

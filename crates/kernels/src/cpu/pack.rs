@@ -19,7 +19,7 @@ use crate::kernel::Matrices;
 use crate::view::Axes;
 
 /// The most lanes that a vector has.
-const MOST_LANES: usize = 16;
+pub(super) const MOST_LANES: usize = 16;
 
 /// The most columns of a panel.
 const MOST_COLUMNS: usize = MOST_VECTORS * MOST_LANES;
@@ -355,12 +355,12 @@ fn put_pieces<T: Real, S: Simd>(
 
 /// Packs rows of a left operand, panel by panel, each as high as its tile: `packed[row * length + p * height + line]` for line `line` of
 /// the panel of so many rows that begins at row `row`, and for the part `range` of the depth, of which `length` is the length; zeros past the last row.
-/// `places` are where the rows begin.
+/// `places` are where the rows begin, and places of the depth stand behind them as far as its axes say, and `origin` further.
 #[inline(always)]
 pub(super) fn pack_rows<T: Real, S: Simd, const TILE_ROWS: usize>(
     simd: S,
     lhs: Source<'_, T>,
-    depth: &Axes,
+    depth: (&Axes, usize),
     mut places: &[usize],
     range: Range<usize>,
     mut packed: &mut [T],
@@ -383,20 +383,21 @@ pub(super) fn pack_rows<T: Real, S: Simd, const TILE_ROWS: usize>(
 fn pack_panel_of_rows<T: Real, S: Simd, const ROWS: usize>(
     simd: S,
     lhs: Source<'_, T>,
-    depth: &Axes,
+    depth: (&Axes, usize),
     places: &[usize],
     range: Range<usize>,
     packed: &mut [T],
 ) {
+    let (axes, origin) = depth;
     let lhs = match lhs {
         Source::Native(values) => values,
         Source::Narrow(elements) => {
-            T::pack(elements, Panel { places, depth, from: range.start, width: ROWS }, packed);
+            T::pack(elements, Panel { places, depth: axes, from: range.start, width: ROWS }, packed);
             return;
         }
     };
     let (mut packed, _) = packed.as_chunks_mut::<ROWS>();
-    let mut walk = Walk::over(depth, 0, range.start);
+    let mut walk = Walk::over(axes, origin, range.start);
     while !packed.is_empty() {
         let run = walk.next(packed.len());
         let (head, tail) = packed.split_at_mut(run.length);

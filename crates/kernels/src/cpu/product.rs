@@ -11,7 +11,8 @@
 //!
 //! Every element of a result is summed over the depth by a fixed tree, so its bits depend on neither threads nor the tile that
 //! it falls in, and the error does not grow with the depth: runs of `RUN` products in order, joined in order within a block of at
-//! most `DEPTH`, blocks joined in order within a section of `SECTION`, and sections in a total of higher precision.
+//! most `DEPTH`, blocks joined in order within a section of `SECTION`, and sections in a total of higher precision. Where a left operand is padded
+//! meanwhile, a block ends with what is padded at once also.
 
 use std::ops::Range;
 
@@ -20,6 +21,7 @@ use pulp::{Simd, WithSimd};
 use super::block::Block;
 use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION};
 use super::pack::{Operand, Source, pack_panels, pack_rows};
+use super::padded::PaddedRows;
 use super::processor::Arch;
 use super::real::Real;
 use super::tile::{ROWS_NARROW, ROWS_WIDE, RUN, VECTORS};
@@ -84,6 +86,8 @@ pub(super) enum PackedRows {
 pub(super) struct PackedProduct<'a, T: Real> {
     pub(super) extents: &'a Extents,
     pub(super) lhs: Source<'a, T>,
+    /// What the rows are instead if they are padded meanwhile.
+    pub(super) padded_lhs: Option<PaddedRows<'a>>,
     /// Where the matrix begins in `lhs`.
     pub(super) lhs_start: usize,
     pub(super) rhs: Rhs<'a, T>,
@@ -122,8 +126,8 @@ impl<T: Real> WithSimd for PackedProduct<'_, T> {
 impl<T: Real> PackedProduct<'_, T> {
     #[inline(always)]
     fn multiply<S: Simd, const TILE_ROWS: usize>(self, simd: S) {
-        let PackedProduct { extents, lhs, lhs_start, mut rhs, packed_lhs, packed_rows, totals, rows, .. } = self;
-        let (all_columns, result) = (self.columns, self.result);
+        let PackedProduct { extents, lhs_start, mut rhs, packed_lhs, packed_rows, totals, rows, .. } = self;
+        let (all_columns, result, mut padded_lhs) = (self.columns, self.result, self.padded_lhs);
         let k = extents.k;
         let mut places = [0; MOST_ROWS];
         let places = &mut places[..rows.len()];
@@ -135,9 +139,16 @@ impl<T: Real> PackedProduct<'_, T> {
         let mut from = 0;
         while from < k {
             // Blocks of about the same length, each of whole runs but for the last.
-            let left = k.min((from / SECTION + 1) * SECTION) - from;
+            let end = padded_lhs.as_ref().map_or(k, |padded| padded.end(from));
+            let left = k.min(end).min((from / SECTION + 1) * SECTION) - from;
             let length = left.div_ceil(left.div_ceil(DEPTH)).next_multiple_of(RUN).min(left);
             let depth = from..from + length;
+            // Places of the depth are counted from where the blocks begin that are padded.
+            let origin = padded_lhs.as_mut().map_or(0, |padded| padded.pad(from, places).wrapping_neg());
+            let lhs = match &padded_lhs {
+                Some(padded) => Source::new(&*padded.memory),
+                None => self.lhs,
+            };
             let packed_lhs = match packed_rows {
                 PackedRows::ByBlocks => &mut *packed_lhs,
                 PackedRows::Whole | PackedRows::Ready => {
@@ -147,12 +158,13 @@ impl<T: Real> PackedProduct<'_, T> {
             };
             let reads_rows = extents.reads_rows(lanes, TILE_ROWS);
             if !reads_rows && packed_rows != PackedRows::Ready {
-                pack_rows::<T, S, TILE_ROWS>(simd, lhs, &extents.lhs.columns, places, depth.clone(), packed_lhs);
+                let columns = (&extents.lhs.columns, origin);
+                pack_rows::<T, S, TILE_ROWS>(simd, lhs, columns, places, depth.clone(), packed_lhs);
             }
             let packed_lhs = &*packed_lhs;
             let mut row_distances = [0; DEPTH];
             let row_distances = &mut row_distances[..if extents.reads_spread_rows(lanes) { length } else { 0 }];
-            Walk::over(&extents.lhs.columns, 0, depth.start).places(row_distances);
+            Walk::over(&extents.lhs.columns, origin, depth.start).places(row_distances);
             let row_distances = &*row_distances;
             let row_span = row_distances.iter().copied().max().map_or(0, |furthest| furthest + 1);
             let mut distances = [0; DEPTH];
@@ -312,6 +324,7 @@ mod tests {
             let product = PackedProduct {
                 extents,
                 lhs,
+                padded_lhs: None,
                 lhs_start: 0,
                 rhs,
                 packed_lhs,

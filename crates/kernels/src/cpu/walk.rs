@@ -27,6 +27,25 @@ impl Run {
     }
 }
 
+/// Lines of one length, each of elements side by side, that are evenly spaced in the buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct EvenLines {
+    /// Where the first line begins.
+    position: usize,
+    /// The distance from one line to the next.
+    stride: isize,
+    /// The number of lines.
+    pub(super) count: usize,
+}
+
+impl EvenLines {
+    /// Where line `i` begins.
+    #[inline(always)]
+    pub(super) fn at(&self, i: usize) -> usize {
+        self.position.wrapping_add_signed(i as isize * self.stride)
+    }
+}
+
 /// The runs of a view from some domain index on, outer coordinates counted as on an odometer.
 pub(super) struct Walk<'a> {
     axes: &'a [Axis],
@@ -72,12 +91,55 @@ impl<'a> Walk<'a> {
         let at = self.coordinates[outer.len()];
         let line = Run { position: self.line, stride: inner.stride, length: inner.extent };
         let run = Run { position: line.at(at), stride: inner.stride, length: limit.min(inner.extent - at) };
-        if at + run.length < inner.extent {
-            self.coordinates[outer.len()] = at + run.length;
-            return run;
+        self.advance(outer.len(), run.length);
+        run
+    }
+
+    /// The lines of `length` elements that come next, `limit` at most: none if the next line is not as long, or has begun.
+    #[inline]
+    pub(super) fn lines(&self, length: usize, limit: usize) -> EvenLines {
+        let none = EvenLines { position: self.line, stride: 0, count: 0 };
+        let Some((inner, outer)) = self.axes.split_last().filter(|(inner, _)| inner.stride == 1) else { return none };
+        let at = self.coordinates[outer.len()];
+        match outer.last() {
+            Some(axis) if inner.extent == length => {
+                let count = if at == 0 { limit.min(axis.extent - self.coordinates[outer.len() - 1]) } else { 0 };
+                EvenLines { position: self.line, stride: axis.stride, count }
+            }
+            // A part of a longer line, or of the only one.
+            Some(_) | None => {
+                let count = limit.min((inner.extent - at) / length);
+                EvenLines { position: self.line + at, stride: length as isize, count }
+            }
         }
-        self.coordinates[outer.len()] = 0;
-        for (axis, coordinate) in outer.iter().zip(&mut self.coordinates).rev() {
+    }
+
+    /// Goes past so many of the lines that [`Walk::lines`] says.
+    #[inline]
+    pub(super) fn skip_lines(&mut self, length: usize, count: usize) {
+        let Some((inner, outer)) = self.axes.split_last() else { return };
+        match outer.last() {
+            Some(axis) if inner.extent == length => {
+                self.line = self.line.wrapping_add_signed(count as isize * axis.stride);
+                self.advance(outer.len() - 1, count);
+            }
+            Some(_) | None => self.advance(outer.len(), count * length),
+        }
+    }
+
+    /// Moves so many positions on along an axis, none of which is past its end. The line begins where the axes but the innermost say.
+    #[inline]
+    fn advance(&mut self, axis: usize, positions: usize) {
+        let is_innermost = axis + 1 == self.axes.len();
+        self.coordinates[axis] += positions;
+        if self.coordinates[axis] < self.axes[axis].extent {
+            return;
+        }
+        self.coordinates[axis] = 0;
+        if !is_innermost {
+            self.line = self.line.wrapping_sub_signed(self.axes[axis].extent as isize * self.axes[axis].stride);
+        }
+        for (axis, coordinate) in self.axes[..axis].iter().zip(&mut self.coordinates).rev() {
             *coordinate += 1;
             self.line = self.line.wrapping_add_signed(axis.stride);
             if *coordinate < axis.extent {
@@ -86,7 +148,6 @@ impl<'a> Walk<'a> {
             *coordinate = 0;
             self.line = self.line.wrapping_sub_signed(axis.extent as isize * axis.stride);
         }
-        run
     }
 
     /// Where the next positions stand, one by one.
@@ -268,8 +329,8 @@ fn repeat_exactly<T: Copy, const TIMES: usize>(source: &[T], target: &mut [T]) {
 /// As many elements as a line of an image may have are copied in pieces of [`PIECE`]: to call out for them takes longer.
 const SHORT_LINE: usize = 64;
 
-/// See [`SHORT_LINE`].
-const PIECE: usize = 8;
+/// How many elements of a short line are copied at once; see [`copy`].
+pub(super) const PIECE: usize = 8;
 
 /// A copy that does not call out for a few elements.
 #[inline(always)]
@@ -298,8 +359,27 @@ pub(super) fn copy<T: Copy>(source: &[T], target: &mut [T]) {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use crate::view::Axis;
+
+    /// Where the domain positions `range` stand, whole lines first wherever there are some.
+    fn places_by_lines(view: &View, range: Range<usize>) -> Vec<usize> {
+        let length = view.axes().last().map_or(1, |axis| axis.extent);
+        let (mut walk, mut places) = (Walk::new(view, range.start), Vec::new());
+        while places.len() < range.len() {
+            let left = range.len() - places.len();
+            let lines = walk.lines(length, left / length);
+            walk.skip_lines(length, lines.count);
+            places.extend((0..lines.count).flat_map(|i| lines.at(i)..lines.at(i) + length));
+            if lines.count == 0 {
+                let run = walk.next(left);
+                places.extend((0..run.length).map(|i| run.at(i)));
+            }
+        }
+        places
+    }
 
     #[test]
     fn reads_what_position_says_from_any_start() {
@@ -341,6 +421,10 @@ mod tests {
             let source: Vec<usize> = (0..view.end()).collect();
             for start in 0..view.elements() {
                 for end in start..=view.elements() {
+                    assert_eq!(
+                        places_by_lines(&view, start..end),
+                        (start..end).map(|index| view.position(index)).collect::<Vec<_>>()
+                    );
                     let mut found = vec![usize::MAX; end - start];
                     read(&source, &view, start, &mut found);
                     let expected: Vec<usize> = (start..end).map(|index| view.position(index)).collect();

@@ -110,7 +110,7 @@ pub(crate) fn matmul(shape: Product, batch: Vec<BatchAxis>, epilogue: Option<Pro
     };
     let lhs = matrix(m, k, transpose_lhs, |of| of.1);
     let rhs = matrix(k, n, transpose_rhs, |of| of.2);
-    Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue }
+    Kernel::MatMul { dtype: DType::F32, lhs, rhs, padding: [None, None], epilogue }
 }
 /// A matrix in the rows, or the columns, of one with rows of `stride` elements.
 pub(crate) fn part(offset: usize, rows: usize, columns: usize, stride: usize, is_transposed: bool) -> Matrices {
@@ -519,7 +519,7 @@ pub(crate) fn matmuls() -> Vec<(String, Kernel)> {
         for t in [false, true] {
             for (name, m) in [("part", 20), ("part row", 1)] {
                 let (lhs, rhs) = (part(offset, m, 24, stride, t), part(offset, 24, 28, stride, t));
-                let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None };
+                let kernel = Kernel::MatMul { dtype: DType::F32, lhs, rhs, padding: [None, None], epilogue: None };
                 all.push((format!("{name} {offset} {stride} {t}"), kernel));
             }
         }

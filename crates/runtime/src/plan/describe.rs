@@ -244,10 +244,18 @@ fn kernel_name(kernel: &Kernel) -> String {
         }
         Kernel::ArgSort { rows, extent, count, .. } => format!("{stem} {count} of {rows}x{extent}"),
         Kernel::SearchSorted { length, values, .. } => format!("{stem} {values} in {length}"),
-        Kernel::MatMul { lhs, rhs, .. } => match ProductExtents::new(lhs, rhs) {
-            ProductExtents { batches: 1, m, k, n } => format!("{stem} {m}x{k}x{n}"),
-            ProductExtents { batches, m, k, n } => format!("{stem} {batches} of {m}x{k}x{n}"),
-        },
+        Kernel::MatMul { lhs, rhs, padding, .. } => {
+            let padded = match padding {
+                [None, None] => "",
+                [Some(_), None] => " (lhs padded)",
+                [None, Some(_)] => " (rhs padded)",
+                [Some(_), Some(_)] => " (both padded)",
+            };
+            match ProductExtents::new(lhs, rhs) {
+                ProductExtents { batches: 1, m, k, n } => format!("{stem} {m}x{k}x{n}{padded}"),
+                ProductExtents { batches, m, k, n } => format!("{stem} {batches} of {m}x{k}x{n}{padded}"),
+            }
+        }
         Kernel::Attention(attention) => {
             let (heads, positions, keys) = (attention.heads(), attention.positions(), attention.keys());
             format!("{stem} {heads} of {positions}x{keys}x{}", attention.depth())

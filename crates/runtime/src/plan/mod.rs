@@ -6,7 +6,7 @@
 //! (`recompute`), clusters that read the same become one (`merge`), what is too much for one kernel is cut (`divide`), kernels are made
 //! (`step`, `program`, `nest`), put in order (`order`), and given buffers (`memory`). Which parameters are overwritten in place is
 //! decided in between (`update`). Under a budget of memory steps are run again instead of keeping their results (`rematerialise`, by names of
-//! `layers`), and `report` says what is held when. Results of one attention are one kernel (`attention`), and what depends on order along an axis has kernels of
+//! `layers`), and `report` says what is held when. Results of one attention are one kernel (`attention`), products pad their operands where the device lets them (`padding`), and what depends on order along an axis has kernels of
 //! its own (`ordered`). A loop is one step with a plan of its own, made before the plan around it (`looped`). A plan names no device: what it has to know of one are numbers (`target`). It holds no values but literals.
 
 mod absorb;
@@ -27,6 +27,7 @@ mod nest;
 mod nodes;
 mod order;
 mod ordered;
+mod padding;
 mod program;
 mod recompute;
 mod rematerialise;
@@ -350,7 +351,10 @@ impl Passes {
         }
         let mut updates = Updates::new(&entries, &clusters, &storage, pairs, &read_outputs);
         let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites(), bindings);
-        let steps = step::steps(&entries, &clusters, &storage, &parts, &loops);
+        let mut steps = step::steps(&entries, &clusters, &storage, &parts, &loops);
+        if request.target.pads_operands {
+            padding::pad_in_products(&entries, &mut steps, &required);
+        }
         updates.add_possible(&entries, &steps, &read_outputs);
         let steps = order::order(steps, &entries, &mut updates);
         debug_assert!(!exceeds_bindings(&steps, &updates, bindings), "a step binds more buffers than a kernel may");

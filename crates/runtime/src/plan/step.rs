@@ -303,7 +303,7 @@ fn kernel(entries: &[Entry], entry: &Entry) -> (Kernel, Vec<u32>) {
 }
 
 /// Where the elements of a region of a contiguous tensor stand.
-fn region(shape: &Shape, starts: &[usize], steps: &[isize], extents: &Shape) -> View {
+pub(crate) fn region(shape: &Shape, starts: &[usize], steps: &[isize], extents: &Shape) -> View {
     let strides = shape.strides();
     let axes = strides.iter().zip(steps).zip(extents.iter());
     let axes = axes.map(|((&stride, step), &extent)| Axis { extent, stride: stride as isize * step });
@@ -347,6 +347,7 @@ fn matmul(entry: &Entry) -> Kernel {
             rows: Axes::new(rhs_depth),
             columns: Axes::new(columns),
         },
+        padding: [None, None],
         epilogue: None,
     }
 }

@@ -21,22 +21,37 @@ pub(crate) struct Target {
     pub(crate) bindings: usize,
     /// Whether statistics of channels are one kernel, channel by channel, and not one each in the order of the elements.
     pub(crate) gathers_channels: bool,
+    /// Whether products pad their operands where they can.
+    pub(crate) pads_operands: bool,
 }
 
 impl Target {
     /// The CPU.
-    pub(crate) const CPU: Target =
-        Target { element_bytes: ElementBytes::Packed, bindings: CPU_BINDINGS, gathers_channels: true };
+    pub(crate) const CPU: Target = Target {
+        element_bytes: ElementBytes::Packed,
+        bindings: CPU_BINDINGS,
+        gathers_channels: true,
+        pads_operands: true,
+    };
 
     /// Any adapter.
     #[cfg(feature = "gpu")]
-    pub(crate) const GPU: Target =
-        Target { element_bytes: ElementBytes::Words, bindings: GPU_BINDINGS, gathers_channels: false };
+    pub(crate) const GPU: Target = Target {
+        element_bytes: ElementBytes::Words,
+        bindings: GPU_BINDINGS,
+        gathers_channels: false,
+        pads_operands: false,
+    };
 }
 
 /// A device that has no more than any other.
 impl Default for Target {
     fn default() -> Self {
-        Target { element_bytes: ElementBytes::default(), bindings: GPU_BINDINGS, gathers_channels: false }
+        Target {
+            element_bytes: ElementBytes::default(),
+            bindings: GPU_BINDINGS,
+            gathers_channels: false,
+            pads_operands: false,
+        }
     }
 }

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use arenagrad_graph::{DType, Expr, Gelu, Graph, Init, NodeId, passes};
+use arenagrad_graph::{Convolution, DType, Expr, Gelu, Graph, Init, NodeId, passes};
 
 use crate::plan::target::Target;
 use crate::plan::{Collected, Nodes, Passes, Plan, Request, trace};
@@ -169,6 +169,26 @@ fn statistics_of_channels_are_one_nest() {
         let normal = x.batch_norm(x.batch_statistics(), Some(scale), Some(shift), 1e-5);
         let step = append_step((normal * w).sum(..), &Sgd::new(0.1)).unwrap();
         Wanted { outputs: Vec::new(), updates: step.updates }
+    });
+}
+
+#[test]
+fn products_pad_the_operands_of_convolutions() {
+    check_for(Target::CPU, "padding", |g| {
+        let x = g.input("x", [16, 3, 8, 8]);
+        let (v, w) = (parameter(g, "v", [4, 3, 3, 3]), parameter(g, "w", [5, 4, 3, 3]));
+        let padded = Convolution::new().padding(1);
+        let hidden = x.conv2d(v, None, &padded).relu();
+        with_gradients(hidden.conv2d(w, None, &padded).square().mean(..), [v, w])
+    });
+}
+
+#[test]
+fn what_others_read_as_well_is_padded_before() {
+    check_for(Target::CPU, "padding_shared", |g| {
+        let (x, w) = (g.input("x", [2, 3, 8, 8]), parameter(g, "w", [4, 3, 3, 3]));
+        let padded = x.pad([(0, 0), (0, 0), (1, 1), (1, 1)], 0.0);
+        vec![padded.conv2d(w, None, &Convolution::new()), padded.exp().sum([0, 1])].into()
     });
 }
 

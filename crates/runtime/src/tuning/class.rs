@@ -8,11 +8,14 @@ use arenagrad_kernels::{Axes, Kernel, Matrices, ProductExtents, Stored};
 /// The class of a kernel that leaves a choice: its stem, what its module depends on, and its extents rounded up to powers of two. None for a kernel that leaves none.
 pub(super) fn class(kernel: &Kernel, stored: Stored<'_>) -> Option<String> {
     match kernel {
-        Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
+        Kernel::MatMul { dtype, lhs, rhs, padding, epilogue } => {
             let ProductExtents { batches, m, k, n } = ProductExtents::new(lhs, rhs);
             let [batches, m, k, n] = [batches, m, k, n].map(rounded);
             let mut text = format!("matmul {dtype} {batches}x{m}x{k}x{n}");
             let _ = write!(text, " lhs {} rhs {}", layout(lhs), layout(rhs));
+            for (operand, _) in ["lhs", "rhs"].iter().zip(padding).filter(|(_, padding)| padding.is_some()) {
+                let _ = write!(text, " padded {operand}");
+            }
             if let Some(epilogue) = epilogue {
                 let _ = write!(text, " epilogue {}", rounded(epilogue.instructions.len()));
             }
@@ -77,7 +80,7 @@ mod tests {
     fn product(m: usize, k: usize, n: usize) -> Kernel {
         let lhs = Matrices::single(0, Axes::strided(m, k as isize), Axes::strided(k, 1));
         let rhs = Matrices::single(0, Axes::strided(k, 1), Axes::strided(n, k as isize));
-        Kernel::MatMul { dtype: DType::F32, lhs, rhs, epilogue: None }
+        Kernel::MatMul { dtype: DType::F32, lhs, rhs, padding: [None, None], epilogue: None }
     }
 
     #[test]
@@ -93,8 +96,8 @@ mod tests {
         let kernel = product(64, 64, 64);
         let narrow = Stored { inputs: &[StorageType::F16, StorageType::F32], outputs: &[] };
         assert_ne!(class(&kernel, narrow), class(&kernel, Stored::default()));
-        let Kernel::MatMul { dtype, lhs, rhs, epilogue } = kernel.clone() else { unreachable!() };
-        let other = Kernel::MatMul { dtype, lhs: rhs, rhs: lhs, epilogue };
+        let Kernel::MatMul { dtype, lhs, rhs, epilogue, .. } = kernel.clone() else { unreachable!() };
+        let other = Kernel::MatMul { dtype, lhs: rhs, rhs: lhs, padding: [None, None], epilogue };
         assert_ne!(class(&other, Stored::default()), class(&kernel, Stored::default()));
     }
 }

@@ -56,7 +56,13 @@ fn every_way_of_a_product_is_right() {
         let (lhs, rhs) = (matrices(batches, m, k, is_transposed[0]), matrices(batches, k, n, is_transposed[1]));
         let noise = [noise(1, lhs.view().end()), noise(2, rhs.view().end())];
         let results = ProductExtents::new(&lhs, &rhs).results();
-        let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+        let kernel = Kernel::MatMul {
+            dtype: DType::F32,
+            lhs: lhs.clone(),
+            rhs: rhs.clone(),
+            padding: [None, None],
+            epilogue: None,
+        };
         let [software, card, _] = profiles(&device);
         // Of f16 they may go by cooperative matrices.
         let ways = [(StorageType::F32, software), (StorageType::F32, card), (StorageType::F16, *device.f16_profile())];
@@ -89,7 +95,8 @@ fn tiles_of_a_long_depth_give_the_same_bits() {
     let Some(device) = device() else { return };
     let (m, k, n) = (70, 9000, 80);
     let (lhs, rhs) = (matrices(1, m, k, false), matrices(1, k, n, false));
-    let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+    let kernel =
+        Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), padding: [None, None], epilogue: None };
     for (storage, profile) in [(StorageType::F32, &profiles(&device)[1]), (StorageType::F16, device.f16_profile())] {
         let operands = [noise(1, m * k), noise(2, k * n)].map(|values| Elements::from_f64(storage, &values));
         let usual = run(&device, &kernel, &operands, m * n, Choice::Usual, profile);

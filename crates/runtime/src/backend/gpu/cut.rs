@@ -99,7 +99,7 @@ pub(crate) fn cut(
                 Some(Part { kernel, inputs: windows, outputs: vec![Some(result); count] })
             })
         }
-        Kernel::MatMul { dtype, lhs, rhs, epilogue } => {
+        Kernel::MatMul { dtype, lhs, rhs, epilogue, .. } => {
             let (rows, columns) = (lhs.rows.count(), rhs.columns.count());
             let count = epilogue.as_ref().map_or(1, |epilogue| epilogue.outputs.len());
             let is_batch = lhs.batch.count() > 1;
@@ -125,7 +125,7 @@ pub(crate) fn cut(
                 let mut windows = vec![lhs_window, rhs_window];
                 let result = positions.start * results..positions.end * results;
                 let epilogue = cutter.epilogue(epilogue.as_ref(), result.clone(), &mut windows)?;
-                let kernel = Kernel::MatMul { dtype: *dtype, lhs, rhs, epilogue };
+                let kernel = Kernel::MatMul { dtype: *dtype, lhs, rhs, padding: [None, None], epilogue };
                 Some(Part { kernel, inputs: windows, outputs: vec![Some(result); count] })
             })
         }

@@ -64,7 +64,8 @@ pub(super) fn product(
     operands: [Vec<F16>; 2],
 ) -> Result<Vec<f64>, Error> {
     let results = ProductExtents::new(lhs, rhs).results();
-    let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+    let kernel =
+        Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), padding: [None, None], epilogue: None };
     results_of(device, &kernel, profile, &operands.map(Elements::from), results)
 }
 
@@ -113,7 +114,13 @@ mod tests {
         let reads = |side: usize, inputs| {
             let axis = |stride: isize| Axes::new([Axis { extent: side, stride }]);
             let matrix = || Matrices::single(0, axis(side as isize), axis(1));
-            let kernel = Kernel::MatMul { dtype: DType::F32, lhs: matrix(), rhs: matrix(), epilogue: None };
+            let kernel = Kernel::MatMul {
+                dtype: DType::F32,
+                lhs: matrix(),
+                rhs: matrix(),
+                padding: [None, None],
+                epilogue: None,
+            };
             device.profile_for(&kernel, Stored { inputs, outputs: &[StorageType::F16] }).reads_f16
         };
         assert!(!reads(256, &[StorageType::F32, StorageType::Bf16]));

@@ -21,7 +21,8 @@ use reference::noise;
 fn check(device: &GpuDevice, name: &str, [lhs, rhs]: [&Matrices; 2], operands: &[Elements; 2]) {
     let (expected, magnitude) = products(lhs, rhs, &operands.each_ref().map(values));
     let stored = operands.each_ref().map(Elements::storage);
-    let kernel = Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), epilogue: None };
+    let kernel =
+        Kernel::MatMul { dtype: DType::F32, lhs: lhs.clone(), rhs: rhs.clone(), padding: [None, None], epilogue: None };
     // A depth in stages is tested with plain matrices; here it would only take long.
     let mut profiles = profiles(device)[..2].to_vec();
     if stored.contains(&StorageType::F16) && device.f16_support() == &F16Support::Native {

@@ -275,7 +275,7 @@ fn kernels_are_lowered_and_run() {
     // [2, 3] x [2, 3] transposed.
     let matrix = Matrices::single(0, Axes::strided(2, 3), Axes::strided(3, 1));
     let rhs = matrix.clone().transposed();
-    let matmul = Kernel::MatMul { dtype: DType::F32, lhs: matrix, rhs, epilogue: None };
+    let matmul = Kernel::MatMul { dtype: DType::F32, lhs: matrix, rhs, padding: [None, None], epilogue: None };
     let steps = [
         ResidentStep {
             kernel: &product(6, DType::F32),

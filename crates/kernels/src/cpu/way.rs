@@ -1,0 +1,95 @@
+//! Which way a matrix product is computed, and by how many tasks: extents, costs and how many threads there are decide.
+
+use arenagrad_graph::DType;
+
+use super::extents::{Extents, TileShape, tile_shape};
+use super::parallel;
+use super::processor::{Arch, detect};
+use crate::choice::Choice;
+use crate::cost::{self, Cost};
+use crate::kernel::Matrices;
+
+/// Multiplications below which packing costs more than it brings.
+const PACKING: usize = 256;
+
+/// Rows below which packing the right operand costs as much as the product.
+const PACKING_ROWS: usize = 4;
+
+/// Rows a task from which each task may pack the right operand for itself. With fewer, packing it in every task costs more than
+/// packing it once and waiting for that.
+const ROWS_OF_OWN_PACKING: usize = 48;
+
+/// The ways of computing a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Without packing, rows of all batches divided among tasks.
+    Direct,
+    /// Rows of all batches divided among tasks at multiples of so many rows; a task packs panels of the right operand as it
+    /// comes to them.
+    Panels(usize),
+    /// One batch after the other: the right operand is packed, and then the rows divided among tasks.
+    PackedInTurn,
+    /// The columns of a single product divided among tasks, each of which packs the panels of its own; then the rows, for what follows.
+    Columns,
+}
+
+/// The tile of products of that dtype.
+pub(super) fn tile_of(dtype: DType, arch: Arch) -> TileShape {
+    match dtype {
+        DType::F32 => tile_shape::<f32>(arch),
+        DType::F64 => tile_shape::<f64>(arch),
+        DType::I32 | DType::Bool => panic!("matmul is not defined for {dtype}"),
+    }
+}
+
+/// The choice that is made for a product unless another is asked for; none where there is no other.
+pub(crate) fn usual(dtype: DType, lhs: &Matrices, rhs: &Matrices) -> Option<Choice> {
+    let tile = tile_of(dtype, detect());
+    let extents = Extents::new(lhs, rhs, false);
+    match Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, [false; 2]).way {
+        Way::Direct => None,
+        Way::Panels(_) => Some(Choice::Panels(extents.most_rows_at_once())),
+        Way::PackedInTurn => Some(Choice::PackedInTurn(extents.rows_at_once())),
+        Way::Columns => Some(Choice::Columns(extents.most_rows_at_once())),
+    }
+}
+
+/// How a product is computed unless another way is asked for, and by how many tasks.
+pub(super) struct Usual {
+    pub(super) way: Way,
+    pub(super) tasks: usize,
+}
+
+impl Usual {
+    /// Operands that are `moved` cannot be read where they stand in their buffers.
+    pub(super) fn of(cost: Cost, extents: &Extents, tile: TileShape, moved: [bool; 2]) -> Usual {
+        let Extents { batches, m, k, n, .. } = *extents;
+        let work = m.saturating_mul(n).saturating_mul(k);
+        let mut tasks = parallel::tasks(cost);
+        let way = if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
+            tasks = tasks.min(batches * m);
+            if moved.contains(&true) { Way::Panels(1) } else { Way::Direct }
+        } else if batches >= 2 * tasks && batches > 1 {
+            tasks = tasks.min(batches);
+            Way::Panels(m)
+        } else {
+            // Each task reads the whole right operand, so there are no more of them than threads.
+            if tasks > 1 {
+                tasks = tasks.min(parallel::threads()).min((batches * m).div_ceil(tile.rows));
+            }
+            let rows = m.min((batches * m).div_ceil(tasks));
+            let tiles = n.div_ceil(tile.columns);
+            if batches == 1 && tasks <= tiles && extents.moves_less_by_columns(tasks) {
+                return Usual { way: Way::Columns, tasks };
+            }
+            let packs_once = rows <= extents.most_rows_at_once();
+            if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
+                Way::Panels(tile.rows)
+            } else {
+                tasks = tasks.min(m.div_ceil(tile.rows));
+                Way::PackedInTurn
+            }
+        };
+        Usual { way, tasks }
+    }
+}

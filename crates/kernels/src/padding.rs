@@ -1,0 +1,99 @@
+//! Padding that a matrix product does itself, so that the padded operand of a convolution is stored nowhere.
+//!
+//! The padded tensor is equal blocks, one after the other, such as the images of a batch. A product fills one block, or the few that a part of
+//! the depth reads, in memory of its own that stays in a near cache, and reads them there. It knows nothing of images: where the
+//! elements of the operand stand in the padded tensor its [`Matrices`] say.
+
+use crate::kernel::{Matrices, Piece};
+use crate::view::{Axes, Axis};
+
+/// The most elements of a block: as many as stay in a near cache.
+const MOST_ELEMENTS: usize = 256 * 1024;
+
+/// What an operand of a product is made of: the operand stands in a tensor of blocks, of which each is a part of the product's input and what surrounds it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Padding {
+    /// How many blocks there are.
+    pub blocks: usize,
+    /// The elements of a block.
+    pub elements: usize,
+    /// How far apart in the input the parts are that blocks hold.
+    pub stride: usize,
+    /// Where the elements of the first block's part stand in the input, and where in the block.
+    pub piece: Piece,
+    /// The value of all other elements.
+    pub fill: f64,
+}
+
+impl Padding {
+    /// Whether each matrix of a right operand that lies so lies in one block.
+    pub fn suits_rhs(&self, rhs: &Matrices) -> bool {
+        let is_within = |axis: &&Axis| !axis.stride.unsigned_abs().is_multiple_of(self.elements);
+        let batch = rhs.batch.as_slice();
+        let all = batch.iter().chain(rhs.rows.as_slice()).chain(rhs.columns.as_slice());
+        let within = batch.iter().filter(is_within).chain(rhs.rows.as_slice()).chain(rhs.columns.as_slice());
+        all.clone().all(|axis| axis.stride >= 0)
+            && self.is_near(rhs.offset % self.elements, within)
+            && rhs.offset + all.map(reach).sum::<usize>() < self.blocks * self.elements
+    }
+
+    /// Whether a left operand that lies so is a single matrix whose depth goes through one block after the other.
+    pub fn suits_lhs(&self, lhs: &Matrices) -> bool {
+        let all = lhs.rows.as_slice().iter().chain(lhs.columns.as_slice());
+        let outer = usize::from(self.blocks > 1);
+        let depth = lhs.columns.as_slice();
+        let goes_through =
+            outer == 0 || depth.first() == Some(&Axis { extent: self.blocks, stride: self.elements as isize });
+        lhs.batch.count() == 1
+            && goes_through
+            && all.clone().all(|axis| axis.stride >= 0)
+            && self.is_near(lhs.offset, lhs.rows.as_slice().iter().chain(&depth[outer..]))
+    }
+
+    /// How many places of the depth of a left operand a block has.
+    pub(crate) fn depth(&self, lhs: &Matrices) -> usize {
+        lhs.columns.count() / self.blocks
+    }
+
+    /// Whether all that those axes reach from an element on is in its block, which is no larger than what stays in a near cache.
+    fn is_near<'a>(&self, offset: usize, axes: impl Iterator<Item = &'a Axis>) -> bool {
+        self.elements <= MOST_ELEMENTS && offset + axes.map(reach).sum::<usize>() < self.elements
+    }
+}
+
+impl Matrices {
+    /// The same elements of a tensor `[blocks, channels, elements]`, where they stand in `[channels, blocks, elements]` now. None where an axis
+    /// of them is more than one of the tensor.
+    pub fn blocks_first(&self, [channels, blocks, elements]: [usize; 3]) -> Option<Matrices> {
+        let moved = |axes: &Axes| -> Option<Axes> {
+            let moved = axes.as_slice().iter().map(|&Axis { extent, stride }| {
+                let distance = usize::try_from(stride).ok()?;
+                let (channel, block) = (blocks * elements, elements);
+                let moved = if distance.is_multiple_of(channel) {
+                    distance / blocks
+                } else if distance.is_multiple_of(block) && distance / block * (extent - 1) < blocks {
+                    distance * channels
+                } else if distance * (extent - 1) < elements {
+                    distance
+                } else {
+                    return None;
+                };
+                Some(Axis { extent, stride: moved as isize })
+            });
+            Some(Axes::new(moved.collect::<Option<Vec<Axis>>>()?))
+        };
+        let (channel, rest) = (self.offset / (blocks * elements), self.offset % (blocks * elements));
+        let (block, within) = (rest / elements, rest % elements);
+        Some(Matrices {
+            offset: (block * channels + channel) * elements + within,
+            batch: moved(&self.batch)?,
+            rows: moved(&self.rows)?,
+            columns: moved(&self.columns)?,
+        })
+    }
+}
+
+/// How far the last position of an axis is from the first.
+fn reach(axis: &Axis) -> usize {
+    (axis.extent - 1) * axis.stride.unsigned_abs()
+}
