@@ -28,12 +28,17 @@ pub struct Padding {
 impl Padding {
     /// Whether each matrix of a right operand that lies so lies in one block.
     pub fn suits_rhs(&self, rhs: &Matrices) -> bool {
-        let is_within = |axis: &&Axis| !axis.stride.unsigned_abs().is_multiple_of(self.elements);
-        let batch = rhs.batch.as_slice();
-        let all = batch.iter().chain(rhs.rows.as_slice()).chain(rhs.columns.as_slice());
-        let within = batch.iter().filter(is_within).chain(rhs.rows.as_slice()).chain(rhs.columns.as_slice());
+        let matrix = || rhs.rows.as_slice().iter().chain(rhs.columns.as_slice());
+        let all = rhs.batch.as_slice().iter().chain(matrix());
+        // How far an axis of the batch goes within a block: an axis of both blocks and parts of them, as of images and groups of
+        // channels, goes from the first part to the last and on to the next block.
+        let within = rhs.batch.as_slice().iter().map(|axis| match axis.stride.unsigned_abs() {
+            stride if stride.is_multiple_of(self.elements) => 0,
+            stride if self.elements.is_multiple_of(stride) => reach(axis).min(self.elements - stride),
+            _ => reach(axis),
+        });
         all.clone().all(|axis| axis.stride >= 0)
-            && self.is_near(rhs.offset % self.elements, within)
+            && self.is_near(rhs.offset % self.elements, within.chain(matrix().map(reach)))
             && rhs.offset + all.map(reach).sum::<usize>() < self.blocks * self.elements
     }
 
@@ -47,7 +52,7 @@ impl Padding {
         lhs.batch.count() == 1
             && goes_through
             && all.clone().all(|axis| axis.stride >= 0)
-            && self.is_near(lhs.offset, lhs.rows.as_slice().iter().chain(&depth[outer..]))
+            && self.is_near(lhs.offset, lhs.rows.as_slice().iter().chain(&depth[outer..]).map(reach))
     }
 
     /// How many places of the depth of a left operand a block has.
@@ -55,9 +60,9 @@ impl Padding {
         lhs.columns.count() / self.blocks
     }
 
-    /// Whether all that those axes reach from an element on is in its block, which is no larger than what stays in a near cache.
-    fn is_near<'a>(&self, offset: usize, axes: impl Iterator<Item = &'a Axis>) -> bool {
-        self.elements <= MOST_ELEMENTS && offset + axes.map(reach).sum::<usize>() < self.elements
+    /// Whether all that is reached from an element on is in its block, which is no larger than what stays in a near cache.
+    fn is_near(&self, offset: usize, reaches: impl Iterator<Item = usize>) -> bool {
+        self.elements <= MOST_ELEMENTS && offset + reaches.sum::<usize>() < self.elements
     }
 }
 

@@ -1,8 +1,11 @@
 //! Products that pad an operand themselves, against the same products of an operand that was padded before.
 
-use arenagrad_kernels::{Axes, Axis, DType, Kernel, Matrices, Padding, Piece, ProductExtents, StorageType, View};
+use arenagrad_kernels::{
+    Axes, Axis, Candidate, Elements, Instruction, Kernel, Matrices, Padding, Piece, ProductExtents, StorageType, View,
+    choice,
+};
 
-use crate::reference::{Builder, buffer, run, values};
+use crate::reference::{Builder, buffer, run, run_by, values};
 
 /// Images, what is around them, and the windows that slide over them.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +21,8 @@ struct Windows {
     step: usize,
     /// Whether the images stand in the input channel by channel.
     channels_first: bool,
+    /// How many groups of channels there are, of which each has as many features.
+    groups: usize,
     features: usize,
 }
 
@@ -31,6 +36,7 @@ const WINDOWS: &[Windows] = &[
         kernel: [3, 3],
         step: 1,
         channels_first: false,
+        groups: 1,
         features: 7,
     },
     // More images than are padded at once, of which the last are fewer.
@@ -43,6 +49,7 @@ const WINDOWS: &[Windows] = &[
         kernel: [2, 3],
         step: 1,
         channels_first: true,
+        groups: 1,
         features: 20,
     },
     // An image of more depth than a block of it, strides, and one image alone.
@@ -55,6 +62,7 @@ const WINDOWS: &[Windows] = &[
         kernel: [5, 3],
         step: 2,
         channels_first: true,
+        groups: 1,
         features: 33,
     },
     Windows {
@@ -66,6 +74,7 @@ const WINDOWS: &[Windows] = &[
         kernel: [3, 3],
         step: 1,
         channels_first: false,
+        groups: 1,
         features: 70,
     },
     // Elements apart, as in the gradient of a strided convolution, and sums of several sections.
@@ -78,6 +87,7 @@ const WINDOWS: &[Windows] = &[
         kernel: [3, 2],
         step: 1,
         channels_first: false,
+        groups: 1,
         features: 65,
     },
     // A single line, whose windows are neighbours along the depth.
@@ -90,7 +100,21 @@ const WINDOWS: &[Windows] = &[
         kernel: [1, 5],
         step: 1,
         channels_first: false,
+        groups: 1,
         features: 9,
+    },
+    // Groups, of which each needs the padded image, of so few images and features that all threads work at one.
+    Windows {
+        images: 2,
+        channels: 6,
+        extents: [30, 32],
+        padding: [[1, 1], [1, 1]],
+        interior: 0,
+        kernel: [3, 3],
+        step: 1,
+        channels_first: false,
+        groups: 3,
+        features: 40,
     },
     // Lines, and a single feature.
     Windows {
@@ -102,6 +126,7 @@ const WINDOWS: &[Windows] = &[
         kernel: [1, 5],
         step: 1,
         channels_first: true,
+        groups: 1,
         features: 1,
     },
 ];
@@ -150,15 +175,20 @@ impl Windows {
         ]
     }
 
-    /// Weights and windows, `[features, depth] x [images, depth, results]`.
+    /// Weights and windows, `[groups, features, depth] x [images, groups, depth, results]`.
     fn forward(&self) -> (Matrices, Matrices) {
-        let [results, within, images] = self.axes().map(Axes::new);
+        let [results, within, images] = self.axes();
+        let channels = self.channels / self.groups;
+        let [channel, rest @ ..] = &within[..] else { unreachable!("a window has channels") };
+        let within = Axes::new([Axis { extent: channels, ..*channel }].into_iter().chain(rest.iter().copied()));
         let depth = within.count();
-        let batch = Axes::strided(self.images, 0);
+        let group = |stride: usize| Axis { extent: self.groups, stride: stride as isize };
+        let weights = [Axis { extent: self.images, stride: 0 }, group(self.features * depth)];
+        let batch = images.into_iter().chain([group(channels * channel.stride.unsigned_abs())]);
         let (rows, columns) = (Axes::strided(self.features, depth as isize), Axes::strided(depth, 1));
         (
-            Matrices { offset: 0, batch, rows, columns },
-            Matrices { offset: 0, batch: images, rows: within, columns: results },
+            Matrices { offset: 0, batch: Axes::new(weights), rows, columns },
+            Matrices { offset: 0, batch: Axes::new(batch), rows: within, columns: Axes::new(results) },
         )
     }
 
@@ -190,53 +220,48 @@ fn quarters(seed: usize, count: usize) -> Vec<f64> {
     (0..count).map(|i| ((i + seed) * 7919 % 17) as f64 / 4.0 - 2.0).collect()
 }
 
+/// Every way of a product whose operand `place` is padded by itself, on any number of threads, gives the bits of one whose operand was padded before.
+fn check(windows: &Windows, place: usize, (lhs, rhs): (Matrices, Matrices), [dtype, storage]: [StorageType; 2]) {
+    let dtype = dtype.value();
+    let padding = windows.padding();
+    let suits = if place == 0 { padding.suits_lhs(&lhs) } else { padding.suits_rhs(&rhs) };
+    assert!(suits, "{windows:?} as operand {place}");
+    let pixels: usize = windows.extents.iter().product();
+    let stored = buffer(storage, &quarters(3, windows.images * windows.channels * pixels));
+    let before = buffer(storage, &padded(&padding, &values(&stored)));
+    let other = buffer(dtype, &quarters(5, if place == 0 { rhs.view().end() } else { lhs.view().end() }));
+    let inputs = |operand: Elements| if place == 0 { [operand, other.clone()] } else { [other.clone(), operand] };
+    let extents = ProductExtents::new(&lhs, &rhs);
+    let mut b = Builder::new(extents.results());
+    let accumulator = b.push(Instruction::Accumulator, dtype);
+    for epilogue in [None, Some(b.output(&[accumulator]))] {
+        let product = |padding| {
+            let (lhs, rhs, epilogue) = (lhs.clone(), rhs.clone(), epilogue.clone());
+            Kernel::MatMul { dtype, lhs, rhs, padding, epilogue }
+        };
+        let results = [(dtype, extents.results())];
+        let expected = values(&run(&product([None, None]), &inputs(before.clone()), &results)[0]);
+        let own = Some(Box::new(padding.clone()));
+        let kernel = product(if place == 0 { [own, None] } else { [None, own] });
+        let inputs = inputs(stored.clone());
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            for Candidate { choice, .. } in pool.install(|| choice::on_cpu(&kernel)) {
+                let found = pool.install(|| values(&run_by(&kernel, choice, &inputs, &results)[0]));
+                assert!(found == expected, "{windows:?}, operand {place} of {storage}: {choice} on {threads} threads");
+            }
+        }
+    }
+}
+
 #[test]
 fn padded_operands_are_those_that_were_padded_before() {
-    let pools = [1, 2, 5].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool"));
+    use StorageType::{Bf16, F32, F64};
     for windows in WINDOWS {
-        let padding = windows.padding();
-        let input = quarters(3, windows.images * windows.channels * windows.extents.iter().product::<usize>());
-        for (place, (lhs, rhs)) in [(1, windows.forward()), (0, windows.by_weight())] {
-            let suits = if place == 0 { padding.suits_lhs(&lhs) } else { padding.suits_rhs(&rhs) };
-            assert!(suits, "{windows:?} as operand {place}");
-            let other = quarters(5, if place == 0 { rhs.view().end() } else { lhs.view().end() });
-            let extents = ProductExtents::new(&lhs, &rhs);
-            let types =
-                [(DType::F32, StorageType::F32), (DType::F64, StorageType::F64), (DType::F32, StorageType::Bf16)];
-            for (dtype, storage) in types {
-                let mut b = Builder::new(extents.results());
-                let accumulator = b.push(arenagrad_kernels::Instruction::Accumulator, dtype);
-                let epilogue = Some(b.output(&[accumulator]));
-                for epilogue in [None, epilogue] {
-                    let stored = buffer(storage, &input);
-                    let before = buffer(storage, &padded(&padding, &values(&stored)));
-                    let other = buffer(dtype, &other);
-                    let product = |own: [Option<Box<Padding>>; 2], operand| {
-                        let (lhs, rhs, epilogue) = (lhs.clone(), rhs.clone(), epilogue.clone());
-                        let kernel = Kernel::MatMul { dtype, lhs, rhs, padding: own, epilogue };
-                        let other = other.clone();
-                        let inputs = if place == 0 { [operand, other] } else { [other, operand] };
-                        values(&run(&kernel, &inputs, &[(dtype, extents.results())])[0])
-                    };
-                    let expected = product([None, None], before);
-                    let own = || {
-                        if place == 0 {
-                            [Some(Box::new(padding.clone())), None]
-                        } else {
-                            [None, Some(Box::new(padding.clone()))]
-                        }
-                    };
-                    let found = pools[0].install(|| product(own(), stored.clone()));
-                    assert!(found == expected, "{windows:?}, operand {place} of {storage}");
-                    for pool in &pools[1..] {
-                        let again = pool.install(|| product(own(), stored.clone()));
-                        assert!(
-                            again == found,
-                            "{windows:?}, operand {place}: other bits on {} threads",
-                            pool.current_num_threads()
-                        );
-                    }
-                }
+        for types in [[F32, F32], [F64, F64], [F32, Bf16]] {
+            check(windows, 1, windows.forward(), types);
+            if windows.groups == 1 {
+                check(windows, 0, windows.by_weight(), types);
             }
         }
     }

@@ -103,9 +103,10 @@ impl MatMul {
             padding[1].map(|padding| PaddedOperand::rhs(dtype, padding)),
         ];
         // Elements are values once they are padded.
-        let is_narrow = |input: usize| stored.get(input).is_some_and(|stored| !stored.is_native());
-        let is_moved = [0, 1].map(|input| padded[input].is_some() || is_narrow(input));
-        let extents = Extents::new(lhs, rhs, padded[0].is_none() && is_narrow(0));
+        let is_narrow = [0, 1]
+            .map(|input: usize| padded[input].is_none() && stored.get(input).is_some_and(|stored| !stored.is_native()));
+        let extents = Extents::new(lhs, rhs, is_narrow[0]);
+        let is_moved = [padded[0].is_some() || is_narrow[0], is_narrow[1]];
         let Extents { batches, m, n, .. } = extents;
         let Usual { mut way, mut tasks } = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_moved);
         let packs = way != Way::Direct;
@@ -234,23 +235,23 @@ impl Scheme {
         match self.way {
             Way::Direct | Way::Panels(_) => {
                 let grain = if let Way::Panels(grain) = self.way { grain } else { 1 };
-                let (rhs, _) = self.rhs(operands, 0, padded_rhs);
+                let (rhs, _) = self.rhs((operands, 0), padded_rhs, &mut None);
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 task.divide(tasks, outputs, 0..batches * m, grain);
             }
             Way::Columns => {
-                let (rhs, _) = self.rhs(operands, 0, padded_rhs);
+                let (rhs, _) = self.rhs((operands, 0), padded_rhs, &mut None);
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 let all = tasks.len();
                 task.divide_columns(tasks, blocks.all_mut(), 0..all, all);
                 task.divide_gathering(tasks, blocks, outputs, 0..m);
             }
             Way::PackedInTurn => {
-                let mut packed = None;
+                let (mut packed, mut padded) = (None, None);
                 for batch in 0..batches {
                     let start = self.extents.rhs.start(batch);
                     if packed != Some(start) {
-                        let (rhs, start_there) = self.rhs(operands, batch, padded_rhs);
+                        let (rhs, start_there) = self.rhs((operands, batch), padded_rhs, &mut padded);
                         self.pack(rhs, start_there, packed_rhs, tasks.len());
                         packed = Some(start);
                     }
@@ -274,18 +275,21 @@ impl Scheme {
         if self.padded[operand].is_some() { Source::Native(&[]) } else { Source::new(operands.buffer(operand)) }
     }
 
-    /// The right operand, and where the matrix of a batch begins in it; if it is [padded together](Scheme::pads_together), that matrix alone, in `memory`.
+    /// The right operand, and where the matrix of a batch begins in it; if it is [padded together](Scheme::pads_together), the block that the matrix
+    /// lies in, in `memory`, which holds the block `kept` already.
     fn rhs<'a, T: Real>(
         &self,
-        operands: Operands<'a>,
-        batch: usize,
+        (operands, batch): (Operands<'a>, usize),
         memory: &'a mut Option<Elements>,
+        kept: &mut Option<usize>,
     ) -> (Source<'a, T>, usize) {
         let start = self.extents.rhs.start(batch);
         match (&self.padded[1], memory) {
             (Some(padded), Some(memory)) => {
                 let (block, start) = padded.place(start);
-                padded.pad_together(operands, block, memory);
+                if kept.replace(block) != Some(block) {
+                    padded.pad_together(operands, block, memory);
+                }
                 (Source::new(memory), start)
             }
             (Some(_) | None, _) => (self.source(1, operands), start),

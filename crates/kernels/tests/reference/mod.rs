@@ -7,8 +7,8 @@ pub(crate) mod nest_values;
 
 use arenagrad_kernels::cpu::{Buffer, Compiled, Operands, random};
 use arenagrad_kernels::{
-    Axis, BinaryFunction, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Program, ProgramInput,
-    ReduceFunction, StorageType, Stored, UnaryFunction, View,
+    Axis, BinaryFunction, Choice, CompareFunction, DType, Elements, Elementwise, Instruction, Kernel, Program,
+    ProgramInput, ReduceFunction, StorageType, Stored, UnaryFunction, View,
 };
 
 /// The elements of a buffer as f64.
@@ -158,9 +158,19 @@ pub(crate) fn view(pairs: &[(usize, isize)], offset: usize) -> View {
 /// Runs a kernel over inputs, with outputs of the given dtypes and lengths, and gives the outputs. Runs it twice, for the
 /// second run must not see what the first left behind.
 pub(crate) fn run(kernel: &Kernel, inputs: &[Elements], outputs: &[(DType, usize)]) -> Vec<Elements> {
+    run_by(kernel, Choice::Usual, inputs, outputs)
+}
+
+/// As [`run`], computed as `choice` says.
+pub(crate) fn run_by(
+    kernel: &Kernel,
+    choice: Choice,
+    inputs: &[Elements],
+    outputs: &[(DType, usize)],
+) -> Vec<Elements> {
     let slots: Vec<u32> = (0..inputs.len() as u32).collect();
     let stored: Vec<StorageType> = inputs.iter().map(Elements::storage).collect();
-    let mut compiled = Compiled::with_storage(kernel, Stored { inputs: &stored, outputs: &[] });
+    let mut compiled = Compiled::with_choice(kernel, Stored { inputs: &stored, outputs: &[] }, choice);
     // One element more than the kernel touches, which must stay as it is.
     let mut found: Vec<Elements> = outputs.iter().map(|&(dtype, n)| buffer(dtype, &vec![1.0; n + 1])).collect();
     let buffers = own_buffers(inputs);
