@@ -74,7 +74,7 @@ pub enum Kernel {
         /// How `[batch, k, n]` lies in the second input: as many matrices, and as many rows as those of lhs have columns.
         rhs: Matrices,
         /// How lhs and rhs are made of their inputs where they are padded, on the CPU alone: a left operand that [suits](Padding::suits_lhs), and
-        /// a right operand that [does](Padding::suits_rhs).
+        /// a right operand that [does](Padding::suits_rhs). They lie in the padded tensor then, and not in the input.
         padding: [Option<Box<Padding>>; 2],
         /// What is done to each element of the result before it is written; its domain is the result's.
         epilogue: Option<Program>,

@@ -10,6 +10,15 @@ use crate::view::{Axes, Axis};
 /// The most elements of a block: as many as stay in a near cache.
 const MOST_ELEMENTS: usize = 256 * 1024;
 
+/// The most elements of blocks that are padded at once for the sake of their depth: as many as stay in the second cache.
+const MOST_AT_ONCE: usize = 64 * 1024;
+
+/// How much of the depth blocks are to have that are padded at once, if there are so many.
+const DEPTH_AT_ONCE: usize = 512;
+
+/// How much of it they have to have: a product takes its sums up again behind each such part of the depth.
+const LEAST_DEPTH: usize = 256;
+
 /// What an operand of a product is made of: the operand stands in a tensor of blocks, of which each is a part of the product's input and what surrounds it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Padding {
@@ -51,54 +60,65 @@ impl Padding {
             outer == 0 || depth.first() == Some(&Axis { extent: self.blocks, stride: self.elements as isize });
         lhs.batch.count() == 1
             && goes_through
+            && self.is_deep(lhs)
             && all.clone().all(|axis| axis.stride >= 0)
             && self.is_near(lhs.offset, lhs.rows.as_slice().iter().chain(&depth[outer..]).map(reach))
     }
 
-    /// How many places of the depth of a left operand a block has.
-    pub(crate) fn depth(&self, lhs: &Matrices) -> usize {
-        lhs.columns.count() / self.blocks
+    /// How many blocks of a left operand are padded at once, and how many places of the depth these have.
+    pub(crate) fn at_once(&self, lhs: &Matrices) -> (usize, usize) {
+        let of_block = lhs.columns.count() / self.blocks;
+        let room = (MOST_AT_ONCE / self.elements).clamp(1, self.blocks);
+        let blocks = (DEPTH_AT_ONCE / of_block.max(1)).clamp(1, room);
+        (blocks, blocks * of_block)
+    }
+
+    /// Whether enough of the depth of a left operand is padded at once.
+    fn is_deep(&self, lhs: &Matrices) -> bool {
+        let (blocks, depth) = self.at_once(lhs);
+        depth >= LEAST_DEPTH || blocks == self.blocks
     }
 
     /// Whether all that is reached from an element on is in its block, which is no larger than what stays in a near cache.
     fn is_near(&self, offset: usize, reaches: impl Iterator<Item = usize>) -> bool {
-        self.elements <= MOST_ELEMENTS && offset + reaches.sum::<usize>() < self.elements
+        (2..=MOST_ELEMENTS).contains(&self.elements) && offset + reaches.sum::<usize>() < self.elements
     }
 }
 
 impl Matrices {
     /// The same elements of a tensor `[blocks, channels, elements]`, where they stand in `[channels, blocks, elements]` now. None where an axis
-    /// of them is more than one of the tensor.
+    /// of them is more than one of the tensor, or where they go from one block or channel into the next by way of another axis.
     pub fn blocks_first(&self, [channels, blocks, elements]: [usize; 3]) -> Option<Matrices> {
-        let moved = |axes: &Axes| -> Option<Axes> {
-            let moved = axes.as_slice().iter().map(|&Axis { extent, stride }| {
-                let distance = usize::try_from(stride).ok()?;
-                let (channel, block) = (blocks * elements, elements);
-                let moved = if distance.is_multiple_of(channel) {
+        let channel = blocks * elements;
+        if channel == 0 {
+            return None;
+        }
+        let (first, rest) = (self.offset / channel, self.offset % channel);
+        // How far along the blocks, and within one, all axes go together.
+        let (mut furthest_block, mut furthest_within) = (rest / elements, rest % elements);
+        let offset = (furthest_block * channels + first) * elements + furthest_within;
+        let mut moved = |axes: &Axes| -> Option<Axes> {
+            let moved = axes.as_slice().iter().map(|axis| {
+                let distance = usize::try_from(axis.stride).ok()?;
+                let stride = if distance.is_multiple_of(channel) {
                     distance / blocks
-                } else if distance.is_multiple_of(block) && distance / block * (extent - 1) < blocks {
+                } else if distance.is_multiple_of(elements) {
+                    furthest_block += reach(axis) / elements;
                     distance * channels
-                } else if distance * (extent - 1) < elements {
-                    distance
                 } else {
-                    return None;
+                    furthest_within += reach(axis);
+                    distance
                 };
-                Some(Axis { extent, stride: moved as isize })
+                Some(Axis { extent: axis.extent, stride: stride as isize })
             });
             Some(Axes::new(moved.collect::<Option<Vec<Axis>>>()?))
         };
-        let (channel, rest) = (self.offset / (blocks * elements), self.offset % (blocks * elements));
-        let (block, within) = (rest / elements, rest % elements);
-        Some(Matrices {
-            offset: (block * channels + channel) * elements + within,
-            batch: moved(&self.batch)?,
-            rows: moved(&self.rows)?,
-            columns: moved(&self.columns)?,
-        })
+        let [batch, rows, columns] = [moved(&self.batch)?, moved(&self.rows)?, moved(&self.columns)?];
+        (furthest_block < blocks && furthest_within < elements).then_some(Matrices { offset, batch, rows, columns })
     }
 }
 
 /// How far the last position of an axis is from the first.
 fn reach(axis: &Axis) -> usize {
-    (axis.extent - 1) * axis.stride.unsigned_abs()
+    axis.extent.saturating_sub(1) * axis.stride.unsigned_abs()
 }

@@ -274,6 +274,9 @@ fn blocks_come_first() {
     let channels_first = Matrices::single(1, axes(&[(3, 20), (2, 1)]), axes(&[(4, 5), (3, 1)]));
     let blocks_first = Matrices::single(1, axes(&[(3, 5), (2, 1)]), axes(&[(4, 15), (3, 1)]));
     assert_eq!(channels_first.blocks_first([3, 4, 5]), Some(blocks_first));
+    // Rows that begin in one line and end in the next, of which none is past the last line.
+    let across = Matrices::single(3, axes(&[(3, 20)]), axes(&[(4, 1)]));
+    assert_eq!(across.blocks_first([3, 4, 5]), None);
     // An axis that goes through lines as one.
     let joined = Matrices::single(0, axes(&[(3, 20)]), axes(&[(20, 1)]));
     assert_eq!(joined.blocks_first([3, 4, 5]), None);
@@ -296,6 +299,9 @@ fn what_leaves_its_block_does_not_suit() {
     assert!(padding.suits_lhs(&depth((3, 10))));
     assert!(!padding.suits_lhs(&depth((2, 10))) && !padding.suits_lhs(&depth((3, 8))));
     assert!(!padding.suits_lhs(&batch(8)), "several matrices");
+    let shallow = Padding { blocks: 100, elements: 30_000, ..padding.clone() };
+    let lhs = Matrices::single(0, axes(&[(3, 1)]), axes(&[(100, 30_000), (8, 1)]));
+    assert!(!shallow.suits_lhs(&lhs), "little of the depth at once");
     let large = Padding { elements: 1 << 20, ..padding };
     assert!(!large.suits_rhs(&Matrices::single(0, axes(&[(3, 1)]), axes(&[(8, 1)]))), "more than stays in a cache");
 }

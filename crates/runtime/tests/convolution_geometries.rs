@@ -146,13 +146,16 @@ const DEPTHWISE: Geometry = Geometry {
 const TWO_ROWS: Geometry =
     Geometry { groups: 1, channels: [8, 8], size: [16, 16], kernel: [3, 3], padding: [1, 1], ..DEPTHWISE };
 
-const DIRECTED: [Geometry; 6] = [
+const DIRECTED: [Geometry; 8] = [
     DEPTHWISE,
     TWO_ROWS,
     Geometry { channels: [3, 17], size: [12, 24], ..TWO_ROWS },
     Geometry { size: [32, 33], stride: [2, 2], ..TWO_ROWS },
     Geometry { kernel: [11, 11], stride: [2, 1], padding: [5, 5], ..DEPTHWISE },
     Geometry { kernel: [12, 12], padding: [6, 6], ..DEPTHWISE },
+    // So much to sum for a weight that it is the depth of a product, some images at a time, and one.
+    Geometry { n: 19, channels: [3, 17], size: [8, 9], ..TWO_ROWS },
+    Geometry { n: 5, channels: [3, 17], stride: [1, 2], size: [17, 32], ..TWO_ROWS },
 ];
 
 /// How many of these are tried on a GPU too, whose compiler takes long for sums of so many terms as the others have.

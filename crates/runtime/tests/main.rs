@@ -77,6 +77,7 @@ mod optimiser_options;
 mod optimisers;
 mod ordered;
 mod origins;
+mod padded_products;
 mod parameter_files;
 mod parameters;
 mod parametrizations;

@@ -12,7 +12,7 @@ use super::buffer::{Operands, Parts, parts, split_parts};
 use super::column_blocks::{ColumnBlocks, columns_of};
 use super::direct::DirectProduct;
 use super::elementwise::Elementwise;
-use super::extents::{Extents, MOST_ROWS, TileShape};
+use super::extents::{Extents, TileShape};
 use super::interpret::Accumulators;
 use super::pack::Source;
 use super::padded::{PaddedOperand, PaddedRows};
@@ -21,7 +21,7 @@ use super::processor::{Arch, detect};
 use super::product::{PackRhs, PackedProduct, PackedRows, Rhs};
 use super::real::Real;
 use super::registers::Bank;
-use super::way::{Usual, Way, tile_of};
+use super::way::{Chosen, Usual, Way, tile_of};
 use crate::choice::Choice;
 use crate::cost;
 use crate::kernel::Matrices;
@@ -62,8 +62,6 @@ struct Scratch<T: Real> {
     blocks: ColumnBlocks<T>,
     /// The packed right operand of the batch that all tasks work at, where it is packed beforehand.
     packed_rhs: AlignedVec<T>,
-    /// The block of the right operand that all tasks work at, where it is [padded beforehand](Scheme::pads_together).
-    padded_rhs: Option<Elements>,
     tasks: Vec<Own<T>>,
 }
 
@@ -73,7 +71,7 @@ struct Own<T: Real> {
     packed_lhs: AlignedVec<T>,
     /// Where the left matrix begins whose rows `packed_lhs` holds, all of them and for all of the depth.
     kept_lhs: Option<usize>,
-    /// Blocks of operands that the task pads for itself.
+    /// Blocks of operands that the task pads for itself, while it runs.
     padded: [Option<Elements>; 2],
     /// Which block of the right operand that is.
     kept_rhs: Option<usize>,
@@ -108,36 +106,8 @@ impl MatMul {
         let extents = Extents::new(lhs, rhs, is_narrow[0]);
         let is_moved = [padded[0].is_some() || is_narrow[0], is_narrow[1]];
         let Extents { batches, m, n, .. } = extents;
-        let Usual { mut way, mut tasks } = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_moved);
-        let packs = way != Way::Direct;
-        let mut height = match way {
-            Way::Direct | Way::PackedInTurn => extents.rows_at_once(),
-            Way::Panels(_) | Way::Columns => extents.most_rows_at_once(),
-        };
-        match choice {
-            Choice::Panels(rows) if packs => {
-                if matches!(way, Way::PackedInTurn | Way::Columns) {
-                    way = Way::Panels(tile.rows);
-                }
-                height = rows.min(m).min(MOST_ROWS);
-            }
-            Choice::PackedInTurn(rows) if packs => {
-                (way, height) = (Way::PackedInTurn, rows.min(m).min(MOST_ROWS));
-                tasks = tasks.min(m.div_ceil(tile.rows));
-            }
-            Choice::Columns(rows) if packs && batches == 1 => {
-                (way, height) = (Way::Columns, rows.min(m).min(MOST_ROWS));
-                tasks = tasks.min(extents.n.div_ceil(tile.columns));
-            }
-            Choice::Panels(_)
-            | Choice::PackedInTurn(_)
-            | Choice::Columns(_)
-            | Choice::Usual
-            | Choice::Registers { .. }
-            | Choice::Workgroup { .. }
-            | Choice::Cooperative { .. }
-            | Choice::Invocations(_) => {}
-        }
+        let usual = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_moved);
+        let Chosen { way, tasks, height } = usual.chosen(choice, &extents, tile);
         debug_assert!(tasks <= (batches * m).max(1), "a task has a row at least");
         let extents = if way == Way::Columns { extents.divided_by_columns(tasks) } else { extents };
         let scheme = Scheme {
@@ -159,10 +129,12 @@ impl MatMul {
 
     /// Whether a run is shared among threads.
     pub(super) fn divides(&self) -> bool {
-        match &self.state {
-            State::F32(scratch) => scratch.tasks.len() > 1,
-            State::F64(scratch) => scratch.tasks.len() > 1,
-        }
+        let tasks = match &self.state {
+            State::F32(scratch) => scratch.tasks.len(),
+            State::F64(scratch) => scratch.tasks.len(),
+        };
+        let padded = self.scheme.padded[1].as_ref().filter(|_| self.scheme.pads_together());
+        tasks > 1 || padded.is_some_and(PaddedOperand::divides)
     }
 
     pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
@@ -180,18 +152,17 @@ impl<T: Real> Scratch<T> {
         let (packs, panels) = (*way != Way::Direct, matches!(way, Way::Panels(_) | Way::Columns));
         let rows = if *way == Way::Columns { extents.rows_gathered() } else { *height };
         let zeros = |is_needed: bool, count: usize| AlignedVec::zeros(if is_needed { count } else { 0 });
-        let [of_left, of_right] =
-            [0, 1].map(|operand: usize| move || scheme.padded[operand].as_ref().map(PaddedOperand::memory));
-        let own_rhs = || if scheme.pads_together() { None } else { of_right() };
+        for (padded, together) in scheme.padded.iter().zip([false, scheme.pads_together()]) {
+            padded.iter().for_each(|padded| padded.reserve(if together { 1 } else { tasks }));
+        }
         Scratch {
             blocks: ColumnBlocks::new(extents, *tile, if *way == Way::Columns { tasks } else { 0 }),
             packed_rhs: zeros(*way == Way::PackedInTurn, extents.packed_rhs(*tile)),
-            padded_rhs: if scheme.pads_together() { of_right() } else { None },
             tasks: (0..tasks)
                 .map(|_| Own {
                     packed_lhs: zeros(packs, extents.packed_lhs(*tile, *height)),
                     kept_lhs: None,
-                    padded: [of_left(), own_rhs()],
+                    padded: [None, None],
                     kept_rhs: None,
                     panel: zeros(panels, extents.packed_panels::<T>(*tile)),
                     totals: AlignedVec::zeros(if packs { extents.totals(*height, extents.n) } else { 0 }),
@@ -230,17 +201,19 @@ impl Scheme {
     ) {
         let Extents { batches, m, n, .. } = self.extents;
         let lhs = self.source(0, operands);
-        let Scratch { blocks, packed_rhs, padded_rhs, tasks } = scratch;
+        let Scratch { blocks, packed_rhs, tasks } = scratch;
+        // The block of the right operand that all tasks work at, where it is padded beforehand.
+        let mut padded_rhs = self.padded[1].as_ref().filter(|_| self.pads_together()).map(PaddedOperand::take);
         let mut outputs = parts(outputs, batches * m * n);
         match self.way {
             Way::Direct | Way::Panels(_) => {
                 let grain = if let Way::Panels(grain) = self.way { grain } else { 1 };
-                let (rhs, _) = self.rhs((operands, 0), padded_rhs, &mut None);
+                let (rhs, _) = self.rhs((operands, 0), &mut padded_rhs, &mut None);
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 task.divide(tasks, outputs, 0..batches * m, grain);
             }
             Way::Columns => {
-                let (rhs, _) = self.rhs((operands, 0), padded_rhs, &mut None);
+                let (rhs, _) = self.rhs((operands, 0), &mut padded_rhs, &mut None);
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 let all = tasks.len();
                 task.divide_columns(tasks, blocks.all_mut(), 0..all, all);
@@ -251,7 +224,7 @@ impl Scheme {
                 for batch in 0..batches {
                     let start = self.extents.rhs.start(batch);
                     if packed != Some(start) {
-                        let (rhs, start_there) = self.rhs((operands, batch), padded_rhs, &mut padded);
+                        let (rhs, start_there) = self.rhs((operands, batch), &mut padded_rhs, &mut padded);
                         self.pack(rhs, start_there, packed_rhs, tasks.len());
                         packed = Some(start);
                     }
@@ -262,6 +235,9 @@ impl Scheme {
                     task.divide(tasks, head, batch * m..(batch + 1) * m, self.tile.rows);
                 }
             }
+        }
+        if let (Some(padded), Some(memory)) = (&self.padded[1], padded_rhs) {
+            padded.give_back(memory);
         }
     }
 
@@ -342,13 +318,31 @@ impl<T: Real> Task<'_, T> {
     fn run(self, own: &mut Own<T>, outputs: &mut Parts<'_>, rows: Range<usize>) {
         let extents = &self.scheme.extents;
         // The operand may have been written since the last run.
-        (own.kept_lhs, own.kept_rhs) = (None, None);
+        own.kept_lhs = None;
+        self.take_memory(own);
         let mut start = rows.start;
         while start < rows.end {
             let (batch, row) = (start / extents.m, start % extents.m);
             let height = self.scheme.height_of((rows.end - start).min(extents.m - row));
             self.run_rows(own, outputs, rows.start, batch, row..row + height);
             start += height;
+        }
+        self.give_memory_back(own);
+    }
+
+    /// Takes memory for what the task pads for itself.
+    fn take_memory(self, own: &mut Own<T>) {
+        let [left, right] = &self.scheme.padded;
+        let right = right.as_ref().filter(|_| !self.scheme.pads_together());
+        own.padded = [left.as_ref().map(PaddedOperand::take), right.map(PaddedOperand::take)];
+        own.kept_rhs = None;
+    }
+
+    fn give_memory_back(self, own: &mut Own<T>) {
+        for (padded, memory) in self.scheme.padded.iter().zip(&mut own.padded) {
+            if let (Some(padded), Some(memory)) = (padded, memory.take()) {
+                padded.give_back(memory);
+            }
         }
     }
 
@@ -358,6 +352,7 @@ impl<T: Real> Task<'_, T> {
             let Scheme { extents, tile, .. } = self.scheme;
             let columns = columns_of(extents, *tile, numbers.start, all);
             own.kept_lhs = None;
+            self.take_memory(own);
             let mut row = 0;
             while row < extents.m {
                 let rows = row..row + self.scheme.height_of(extents.m - row);
@@ -365,6 +360,7 @@ impl<T: Real> Task<'_, T> {
                 row = rows.end;
                 self.multiply(own, 0, rows, columns.clone(), result);
             }
+            self.give_memory_back(own);
             return;
         }
         let half = tasks.len() / 2;

@@ -4,18 +4,20 @@
 //! rows that are computed read it.
 
 use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arenagrad_graph::{AlignedVec, DType, Elements};
 
 use super::assemble::{Assemble, Inputs};
 use super::buffer::{Operands, Part, part};
-use super::extents::DEPTH;
 use super::pack::MOST_LANES;
+use super::parallel;
 use crate::kernel::Matrices;
 use crate::padding::Padding;
 
-/// The most elements of blocks that are padded at once for the sake of their depth: as many as stay in the second cache.
-const MOST_ELEMENTS: usize = 64 * 1024;
+/// Memory for blocks of f32 and of f64 that no task uses. A task has some while it runs, so it takes as much as there are threads, however many products
+/// there are.
+static SPARE: [Mutex<Vec<Elements>>; 2] = [const { Mutex::new(Vec::new()) }; 2];
 
 /// An operand whose blocks are padded as they are needed.
 #[derive(Clone, Debug)]
@@ -46,23 +48,60 @@ impl PaddedOperand {
 
     /// A left operand whose depth goes through one block after the other.
     pub(super) fn lhs(dtype: DType, padding: &Padding, lhs: &Matrices) -> Self {
-        let of_block = padding.depth(lhs);
-        let room = (MOST_ELEMENTS / padding.elements).clamp(1, padding.blocks);
-        let at_once = (DEPTH / of_block).clamp(1, room);
+        let (at_once, depth) = padding.at_once(lhs);
         let inner = &lhs.columns.as_slice()[usize::from(padding.blocks > 1)..];
         let reach = inner.iter().map(|axis| (axis.extent - 1) * axis.stride.unsigned_abs()).sum();
-        PaddedOperand { input: 0, at_once, depth: at_once * of_block, reach, ..PaddedOperand::rhs(dtype, padding) }
+        PaddedOperand { input: 0, at_once, depth, reach, ..PaddedOperand::rhs(dtype, padding) }
     }
 
-    /// Room for as many blocks as are padded at once.
-    pub(super) fn memory(&self) -> Elements {
-        // And a vector more, for vectors are read from the last elements on as well.
-        let count = self.at_once * self.elements + MOST_LANES;
+    /// Has as much memory in store as tasks may need at a time, so that a run allocates none unless other plans run beside it.
+    pub(super) fn reserve(&self, tasks: usize) {
+        let (count, mut spare) = (self.count(), self.spare());
+        for memory in spare.iter_mut().filter(|memory| memory.len() < count) {
+            *memory = self.memory();
+        }
+        while spare.len() < tasks.min(parallel::threads()) {
+            spare.push(self.memory());
+        }
+    }
+
+    /// Room for as many blocks as are padded at once, which is to be [given back](PaddedOperand::give_back).
+    pub(super) fn take(&self) -> Elements {
+        let count = self.count();
+        let mut spare = self.spare();
+        let large = spare.iter().position(|memory| memory.len() >= count);
+        let taken = large.map(|place| spare.swap_remove(place));
+        drop(spare);
+        taken.unwrap_or_else(|| self.memory())
+    }
+
+    /// Gives memory back.
+    pub(super) fn give_back(&self, memory: Elements) {
+        self.spare().push(memory);
+    }
+
+    fn spare(&self) -> MutexGuard<'static, Vec<Elements>> {
+        let [single, double] = &SPARE;
+        let spare = if self.dtype == DType::F64 { double } else { single };
+        spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The elements of all blocks that are padded at once, and a vector more, for vectors are read from the last elements on as well.
+    fn count(&self) -> usize {
+        self.at_once * self.elements + MOST_LANES
+    }
+
+    fn memory(&self) -> Elements {
         match self.dtype {
-            DType::F32 => Elements::F32(AlignedVec::zeros(count)),
-            DType::F64 => Elements::F64(AlignedVec::zeros(count)),
+            DType::F32 => Elements::F32(AlignedVec::zeros(self.count())),
+            DType::F64 => Elements::F64(AlignedVec::zeros(self.count())),
             DType::I32 | DType::Bool => panic!("matmul is not defined for {}", self.dtype),
         }
+    }
+
+    /// Whether threads share the work of a block that is [padded by them together](PaddedOperand::pad_together).
+    pub(super) fn divides(&self) -> bool {
+        self.block.divides()
     }
 
     /// In which block an element of the padded tensor stands, and where there.
@@ -92,7 +131,7 @@ impl PaddedOperand {
 pub(super) struct PaddedRows<'a> {
     pub(super) operand: &'a PaddedOperand,
     pub(super) operands: Operands<'a>,
-    /// [Room](PaddedOperand::memory) for its blocks.
+    /// [Room](PaddedOperand::take) for its blocks.
     pub(super) memory: &'a mut Elements,
 }
 

@@ -2,7 +2,7 @@
 
 use arenagrad_graph::DType;
 
-use super::extents::{Extents, TileShape, tile_shape};
+use super::extents::{Extents, MOST_ROWS, TileShape, tile_shape};
 use super::parallel;
 use super::processor::{Arch, detect};
 use crate::choice::Choice;
@@ -92,4 +92,47 @@ impl Usual {
         };
         Usual { way, tasks }
     }
+    /// What `choice` makes of it.
+    pub(super) fn chosen(self, choice: Choice, extents: &Extents, tile: TileShape) -> Chosen {
+        let Usual { mut way, mut tasks } = self;
+        let Extents { batches, m, .. } = *extents;
+        let packs = way != Way::Direct;
+        let mut height = match way {
+            Way::Direct | Way::PackedInTurn => extents.rows_at_once(),
+            Way::Panels(_) | Way::Columns => extents.most_rows_at_once(),
+        };
+        match choice {
+            Choice::Panels(rows) if packs => {
+                if matches!(way, Way::PackedInTurn | Way::Columns) {
+                    way = Way::Panels(tile.rows);
+                }
+                height = rows.min(m).min(MOST_ROWS);
+            }
+            Choice::PackedInTurn(rows) if packs => {
+                (way, height) = (Way::PackedInTurn, rows.min(m).min(MOST_ROWS));
+                tasks = tasks.min(m.div_ceil(tile.rows));
+            }
+            Choice::Columns(rows) if packs && batches == 1 => {
+                (way, height) = (Way::Columns, rows.min(m).min(MOST_ROWS));
+                tasks = tasks.min(extents.n.div_ceil(tile.columns));
+            }
+            Choice::Panels(_)
+            | Choice::PackedInTurn(_)
+            | Choice::Columns(_)
+            | Choice::Usual
+            | Choice::Registers { .. }
+            | Choice::Workgroup { .. }
+            | Choice::Cooperative { .. }
+            | Choice::Invocations(_) => {}
+        }
+        Chosen { way, tasks, height }
+    }
+}
+
+/// How a product is computed.
+pub(super) struct Chosen {
+    pub(super) way: Way,
+    pub(super) tasks: usize,
+    /// The most rows that a task computes at once.
+    pub(super) height: usize,
 }

@@ -55,8 +55,7 @@ fn lower_stored(
         Kernel::ArgMax { dtype, outer, extent, inner } => {
             indexing::argmax(*dtype, [*outer, *extent, *inner], profile, &mut lowered);
         }
-        Kernel::MatMul { dtype, lhs, rhs, padding, epilogue } => {
-            debug_assert!(padding.iter().all(Option::is_none), "products pad their operands on the CPU alone");
+        Kernel::MatMul { dtype, lhs, rhs, epilogue, .. } => {
             let results = ProductExtents::new(lhs, rhs).results();
             let output = Output::of_kernel(*dtype, results, epilogue.as_ref(), 2);
             Product::new(lhs, rhs).lower(output, profile, &mut lowered);
@@ -192,7 +191,10 @@ fn check(kernel: &Kernel) -> Result<(), LowerError> {
             dtype(*of)?;
             size(outer.saturating_mul(*extent).saturating_mul(*inner))
         }
-        Kernel::MatMul { dtype: of, lhs, rhs, epilogue, .. } => {
+        Kernel::MatMul { dtype: of, lhs, rhs, padding, epilogue } => {
+            if padding.iter().any(Option::is_some) {
+                return Err(LowerError::HostAlone { kernel: name });
+            }
             dtype(*of)?;
             size(ProductExtents::new(lhs, rhs).results())?;
             size(lhs.view().end())?;

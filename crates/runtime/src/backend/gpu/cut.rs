@@ -99,7 +99,7 @@ pub(crate) fn cut(
                 Some(Part { kernel, inputs: windows, outputs: vec![Some(result); count] })
             })
         }
-        Kernel::MatMul { dtype, lhs, rhs, epilogue, .. } => {
+        Kernel::MatMul { dtype, lhs, rhs, padding: [None, None], epilogue } => {
             let (rows, columns) = (lhs.rows.count(), rhs.columns.count());
             let count = epilogue.as_ref().map_or(1, |epilogue| epilogue.outputs.len());
             let is_batch = lhs.batch.count() > 1;
@@ -187,7 +187,9 @@ pub(crate) fn cut(
         | Kernel::LinearAlgebra { .. }
         | Kernel::Cumulative { .. }
         | Kernel::ArgSort { .. }
-        | Kernel::SearchSorted { .. } => None,
+        | Kernel::SearchSorted { .. }
+        // One that pads its operands is none of a GPU's.
+        | Kernel::MatMul { padding: [Some(_), _] | [None, Some(_)], .. } => None,
     }
 }
 
