@@ -92,6 +92,7 @@ impl Usual {
         };
         Usual { way, tasks }
     }
+
     /// What `choice` makes of it.
     pub(super) fn chosen(self, choice: Choice, extents: &Extents, tile: TileShape) -> Chosen {
         let Usual { mut way, mut tasks } = self;
