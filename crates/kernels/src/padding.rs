@@ -1,7 +1,7 @@
 //! Padding that a matrix product does itself, so that the padded operand of a convolution is stored nowhere.
 //!
 //! The padded tensor is equal blocks, one after the other, such as the images of a batch. A product fills one block, or the few that a part of
-//! the depth reads, in memory of its own that stays in a near cache, and reads them there. It knows nothing of images: where the
+//! the depth reads, in memory that stays in a near cache, and reads them there. It knows nothing of images: where the
 //! elements of the operand stand in the padded tensor its [`Matrices`] say.
 
 use crate::kernel::{Matrices, Piece};
@@ -119,6 +119,6 @@ impl Matrices {
 }
 
 /// How far the last position of an axis is from the first.
-fn reach(axis: &Axis) -> usize {
+pub(crate) fn reach(axis: &Axis) -> usize {
     axis.extent.saturating_sub(1) * axis.stride.unsigned_abs()
 }

@@ -26,31 +26,32 @@ struct Windows {
     features: usize,
 }
 
+/// A few small images, padded by one on all sides.
+const PLAIN: Windows = Windows {
+    images: 5,
+    channels: 3,
+    extents: [8, 8],
+    padding: [[1, 1], [1, 1]],
+    interior: 0,
+    kernel: [3, 3],
+    step: 1,
+    channels_first: false,
+    groups: 1,
+    features: 7,
+};
+
 const WINDOWS: &[Windows] = &[
-    Windows {
-        images: 5,
-        channels: 3,
-        extents: [8, 8],
-        padding: [[1, 1], [1, 1]],
-        interior: 0,
-        kernel: [3, 3],
-        step: 1,
-        channels_first: false,
-        groups: 1,
-        features: 7,
-    },
+    PLAIN,
     // More images than are padded at once, of which the last are fewer.
     Windows {
         images: 37,
         channels: 2,
         extents: [5, 6],
         padding: [[1, 0], [2, 1]],
-        interior: 0,
         kernel: [2, 3],
-        step: 1,
         channels_first: true,
-        groups: 1,
         features: 20,
+        ..PLAIN
     },
     // An image of more depth than a block of it, strides, and one image alone.
     Windows {
@@ -58,25 +59,13 @@ const WINDOWS: &[Windows] = &[
         channels: 4,
         extents: [33, 40],
         padding: [[2, 2], [1, 3]],
-        interior: 0,
         kernel: [5, 3],
         step: 2,
         channels_first: true,
-        groups: 1,
         features: 33,
+        ..PLAIN
     },
-    Windows {
-        images: 1,
-        channels: 9,
-        extents: [30, 32],
-        padding: [[1, 1], [1, 1]],
-        interior: 0,
-        kernel: [3, 3],
-        step: 1,
-        channels_first: false,
-        groups: 1,
-        features: 70,
-    },
+    Windows { images: 1, channels: 9, extents: [30, 32], features: 70, ..PLAIN },
     // Elements apart, as in the gradient of a strided convolution, and sums of several sections.
     Windows {
         images: 9,
@@ -85,10 +74,8 @@ const WINDOWS: &[Windows] = &[
         padding: [[1, 2], [0, 0]],
         interior: 1,
         kernel: [3, 2],
-        step: 1,
-        channels_first: false,
-        groups: 1,
         features: 65,
+        ..PLAIN
     },
     // A single line, whose windows are neighbours along the depth.
     Windows {
@@ -96,38 +83,22 @@ const WINDOWS: &[Windows] = &[
         channels: 6,
         extents: [1, 90],
         padding: [[0, 0], [2, 2]],
-        interior: 0,
         kernel: [1, 5],
-        step: 1,
-        channels_first: false,
-        groups: 1,
         features: 9,
+        ..PLAIN
     },
     // Groups, of which each needs the padded image, of so few images and features that all threads work at one.
-    Windows {
-        images: 2,
-        channels: 6,
-        extents: [30, 32],
-        padding: [[1, 1], [1, 1]],
-        interior: 0,
-        kernel: [3, 3],
-        step: 1,
-        channels_first: false,
-        groups: 3,
-        features: 40,
-    },
+    Windows { images: 2, channels: 6, extents: [30, 32], groups: 3, features: 40, ..PLAIN },
     // Lines, and a single feature.
     Windows {
         images: 4,
         channels: 6,
         extents: [1, 50],
         padding: [[0, 0], [2, 2]],
-        interior: 0,
         kernel: [1, 5],
-        step: 1,
         channels_first: true,
-        groups: 1,
         features: 1,
+        ..PLAIN
     },
 ];
 

@@ -343,7 +343,8 @@ mod tests {
 
     #[test]
     fn stretches_of_any_length_are_parts_of_the_whole() {
-        // Padding on all sides, of images in their order and of images whose channels come first, two halves of a concatenation of which one is transposed, every other element, and rows in reverse order.
+        // Padding on all sides, of images in their order and of images whose channels come first, two halves of a concatenation of which
+        // one is transposed, every other element, and rows in reverse order.
         let padded = [Piece {
             source: View::contiguous(2 * 30 * 41),
             destination: box_of([2, 30, 41], [33 * 44, 44, 1], 2 * 44 + 1),

@@ -1,4 +1,4 @@
-//! Operands of products that are padded in memory of the product's own, a few blocks at a time; see [`Padding`].
+//! Operands of products that are padded as these read them, a few blocks at a time, in memory that products have in common; see [`Padding`].
 //!
 //! A right operand is padded a block at a time, in which whole matrices lie. A left operand is padded as its depth is gone through, and only where the
 //! rows that are computed read it.
@@ -13,7 +13,7 @@ use super::buffer::{Operands, Part, part};
 use super::pack::MOST_LANES;
 use super::parallel;
 use crate::kernel::Matrices;
-use crate::padding::Padding;
+use crate::padding::{Padding, reach};
 
 /// Memory for blocks of f32 and of f64 that no task uses. A task has some while it runs, so it takes as much as there are threads, however many products
 /// there are.
@@ -50,7 +50,7 @@ impl PaddedOperand {
     pub(super) fn lhs(dtype: DType, padding: &Padding, lhs: &Matrices) -> Self {
         let (at_once, depth) = padding.at_once(lhs);
         let inner = &lhs.columns.as_slice()[usize::from(padding.blocks > 1)..];
-        let reach = inner.iter().map(|axis| (axis.extent - 1) * axis.stride.unsigned_abs()).sum();
+        let reach = inner.iter().map(reach).sum();
         PaddedOperand { input: 0, at_once, depth, reach, ..PaddedOperand::rhs(dtype, padding) }
     }
 
