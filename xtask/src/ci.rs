@@ -58,19 +58,10 @@ const STEPS_IN_GROUP: u64 = 12;
 /// How often a process of a group is killed, at each of two places. `cargo xtask distributed` does it more often.
 const KILLS: u64 = 4;
 
-/// Verification builds each packaged crate outside the workspace, whose profiles do not reach it there. The same settings
-/// on the command line let it use the dependencies that the tests have built.
-const PACKAGE: &[&str] = &[
-    "package",
-    "--package=arenagrad-graph",
-    "--package=arenagrad-kernels",
-    "--package=arenagrad",
-    "--allow-dirty",
-    "--config=profile.dev.opt-level=1",
-    "--config=profile.dev.debug='line-tables-only'",
-    "--config=profile.dev.package.'*'.opt-level=2",
-    "--config=profile.dev.package.'*'.debug=false",
-];
+/// Verification builds each packaged crate outside the workspace, by the profile in `.cargo/config.toml`, which holds there too: it uses the
+/// dependencies that the tests have built.
+const PACKAGE: &[&str] =
+    &["package", "--package=arenagrad-graph", "--package=arenagrad-kernels", "--package=arenagrad", "--allow-dirty"];
 
 /// Cargo takes a packaged crate of the same version for the one that it built in an earlier run, whatever has changed in it:
 /// what was built is removed first. [`sources`] does the same for its sources.
