@@ -24,6 +24,10 @@ pub(super) const MOST_LANES: usize = 16;
 /// The most columns of a panel.
 const MOST_COLUMNS: usize = MOST_VECTORS * MOST_LANES;
 
+/// How many lines of a transposed left operand are read at once: so few that they stay in the nearest cache, even a power of two apart, until all
+/// panels of rows have their part of them.
+const LINES_AT_ONCE: usize = 8;
+
 /// All elements of an operand.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a, T> {
@@ -365,6 +369,17 @@ pub(super) fn pack_rows<T: Real, S: Simd, const TILE_ROWS: usize>(
     range: Range<usize>,
     mut packed: &mut [T],
 ) {
+    if let (Source::Native(values), Some(first)) = (lhs, first_of_neighbours(places))
+        && places.len() > TILE_ROWS
+    {
+        let mut rows = 0;
+        while places.len() - rows >= TILE_ROWS && rows_of_next(places.len() - rows, TILE_ROWS) == TILE_ROWS {
+            rows += TILE_ROWS;
+        }
+        let (panels, rest) = packed.split_at_mut(rows * range.len());
+        pack_neighbours::<T, TILE_ROWS>(values, depth, first, range.clone(), panels);
+        (places, packed) = (&places[rows..], rest);
+    }
     while !places.is_empty() {
         let height = rows_of_next(places.len(), TILE_ROWS);
         let (rows, left) = places.split_at(height.min(places.len()));
@@ -375,6 +390,38 @@ pub(super) fn pack_rows<T: Real, S: Simd, const TILE_ROWS: usize>(
         } else {
             pack_panel_of_rows::<T, S, TILE_ROWS>(simd, lhs, depth, rows, range.clone(), panel);
         }
+    }
+}
+
+/// Where the first of rows begins that begin one element after the other, as those of a transposed matrix do.
+#[inline(always)]
+fn first_of_neighbours(places: &[usize]) -> Option<usize> {
+    let first = *places.first()?;
+    places.iter().enumerate().all(|(line, &place)| place == first.wrapping_add(line)).then_some(first)
+}
+
+/// Whole panels of rows that begin at `first` and its neighbours, a few places of the depth after the other for all of them: panel by panel, each line of
+/// the operand would be fetched as often as it has panels, for lines a power of two apart push one another out of the nearest cache.
+#[inline(always)]
+fn pack_neighbours<T: Real, const ROWS: usize>(
+    lhs: &[T],
+    (axes, origin): (&Axes, usize),
+    first: usize,
+    range: Range<usize>,
+    packed: &mut [T],
+) {
+    let (packed, _) = packed.as_chunks_mut::<ROWS>();
+    let mut walk = Walk::over(axes, origin, range.start);
+    let mut done = 0;
+    while done < range.len() {
+        let run = walk.next((range.len() - done).min(LINES_AT_ONCE));
+        for (number, panel) in packed.chunks_exact_mut(range.len()).enumerate() {
+            let place = first.wrapping_add(number * ROWS);
+            for (p, target) in panel[done..done + run.length].iter_mut().enumerate() {
+                target.copy_from_slice(&lhs[place.wrapping_add(run.at(p))..][..ROWS]);
+            }
+        }
+        done += run.length;
     }
 }
 
