@@ -47,6 +47,7 @@ mod matmul;
 mod narrow;
 mod nest;
 mod pack;
+mod pack_rows;
 mod padded;
 mod parallel;
 mod peak;

@@ -20,7 +20,8 @@ use pulp::{Simd, WithSimd};
 
 use super::block::Block;
 use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION};
-use super::pack::{Operand, Source, pack_panels, pack_rows};
+use super::pack::{Operand, Source, pack_panels};
+use super::pack_rows::pack_rows;
 use super::padded::PaddedRows;
 use super::processor::Arch;
 use super::real::Real;
