@@ -63,6 +63,7 @@ mod scatter_add;
 mod scatter_reduce;
 mod searchsorted;
 mod seldom;
+mod short_runs;
 mod tile;
 mod total;
 mod walk;

@@ -2,6 +2,7 @@
 
 use arenagrad_graph::MAX_RANK;
 
+use super::short_runs::{Crossed, Repeated, SHORT};
 use crate::view::{Axes, Axis, View};
 
 /// The most axes that are walked. A tensor has at most [`MAX_RANK`], of which a planner may say one as so many of the buffer; and axes along
@@ -68,7 +69,7 @@ impl<'a> Walk<'a> {
     }
 
     #[inline]
-    fn from(axes: &'a [Axis], origin: usize, start: usize) -> Self {
+    pub(super) fn from(axes: &'a [Axis], origin: usize, start: usize) -> Self {
         let mut coordinates = [0; MOST_AXES];
         let (mut line, mut rest) = (origin, start);
         for (axis, coordinate) in axes.iter().zip(&mut coordinates).rev() {
@@ -194,12 +195,15 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
         target.copy_from_slice(&source[first..first + target.len()]);
         return;
     }
-    if let [outer @ .., line, inner] = view.axes()
-        && inner.stride == 0
-        && inner.extent <= SHORT
-    {
-        let lines = Lines { outer, line: *line, times: inner.extent, offset: view.offset() };
-        return lines.read(source, start, target);
+    if let [outer @ .., line, inner] = view.axes() {
+        if inner.stride == 0 && inner.extent <= SHORT {
+            let lines = Repeated { outer, line: *line, times: inner.extent, offset: view.offset() };
+            return lines.read(source, start, target);
+        }
+        if line.stride == 1 && inner.stride.unsigned_abs() > 1 {
+            let lines = Crossed { outer, line: *line, across: *inner, offset: view.offset() };
+            return lines.read(source, start, target);
+        }
     }
     let mut walk = Walk::new(view, start);
     let mut done = 0;
@@ -233,6 +237,7 @@ pub(super) fn read_apart<T: Copy>(source: &[T], apart: usize, target: &mut [T]) 
         2 => read_apart_exactly::<T, 2>(source, target),
         3 => read_apart_exactly::<T, 3>(source, target),
         4 => read_apart_exactly::<T, 4>(source, target),
+        1 => target.copy_from_slice(source),
         apart => {
             for (element, &value) in target.iter_mut().zip(source.iter().step_by(apart)) {
                 *element = value;
@@ -250,79 +255,6 @@ fn read_apart_exactly<T: Copy, const APART: usize>(source: &[T], target: &mut [T
     }
     if let (Some(last), Some(&value)) = (target.last_mut(), rest.first()) {
         *last = value;
-    }
-}
-
-/// The most repetitions of an element that are written as part of a line: more are filled one element at a time.
-const SHORT: usize = 8;
-
-/// Lines of which each element is repeated a few times, as where an image is enlarged or a window's gradient goes to all its elements:
-/// runs of one element would be too short to be worth a step of a walk.
-struct Lines<'a> {
-    outer: &'a [Axis],
-    line: Axis,
-    times: usize,
-    offset: usize,
-}
-
-impl Lines<'_> {
-    #[inline(always)]
-    fn read<T: Copy>(&self, source: &[T], start: usize, target: &mut [T]) {
-        let length = self.line.extent * self.times;
-        let mut walk = Walk::from(self.outer, self.offset, start / length);
-        let (mut done, mut within) = (0, start % length);
-        while done < target.len() {
-            let origin = walk.next(1).position;
-            let line = Run { position: origin, stride: self.line.stride, length: self.line.extent };
-            let end = length.min(within + target.len() - done);
-            let mut piece = &mut target[done..done + end - within];
-            done += end - within;
-            // The rest of an element that an earlier block began.
-            if within % self.times != 0 {
-                let rest = (self.times - within % self.times).min(piece.len());
-                let (head, tail) = piece.split_at_mut(rest);
-                head.fill(source[line.at(within / self.times)]);
-                piece = tail;
-                within += rest;
-            }
-            let (first, whole) = (within / self.times, piece.len() / self.times);
-            let (body, tail) = piece.split_at_mut(whole * self.times);
-            if whole > 0 && line.stride == 1 {
-                repeat(&source[line.at(first)..][..whole], self.times, body);
-            } else {
-                for (i, element) in body.chunks_exact_mut(self.times).enumerate() {
-                    element.fill(source[line.at(first + i)]);
-                }
-            }
-            if !tail.is_empty() {
-                tail.fill(source[line.at(first + whole)]);
-            }
-            within = 0;
-        }
-    }
-}
-
-/// Each element so many times, one after the other.
-#[inline(always)]
-fn repeat<T: Copy>(source: &[T], times: usize, target: &mut [T]) {
-    match times {
-        2 => repeat_exactly::<T, 2>(source, target),
-        3 => repeat_exactly::<T, 3>(source, target),
-        4 => repeat_exactly::<T, 4>(source, target),
-        times => {
-            for (element, &value) in target.chunks_exact_mut(times).zip(source) {
-                element.fill(value);
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn repeat_exactly<T: Copy, const TIMES: usize>(source: &[T], target: &mut [T]) {
-    for (element, &value) in target.chunks_exact_mut(TIMES).zip(source) {
-        for copy in element {
-            *copy = value;
-        }
     }
 }
 
@@ -412,6 +344,18 @@ mod tests {
             View::new([Axis { extent: 4, stride: 6 }, Axis { extent: 3, stride: -2 }], 5),
             View::new([Axis { extent: 4, stride: -6 }, Axis { extent: 6, stride: 1 }], 18),
             View::new([Axis { extent: 5, stride: 2 }, Axis { extent: 4, stride: 1 }], 1),
+            // Lines across neighbours, of every length that is read in a way of its own, more and fewer of them than are read together.
+            View::new(
+                [Axis { extent: 2, stride: 30 }, Axis { extent: 21, stride: 1 }, Axis { extent: 2, stride: 70 }],
+                1,
+            ),
+            View::new([Axis { extent: 21, stride: 1 }, Axis { extent: 3, stride: -25 }], 60),
+            View::new([Axis { extent: 6, stride: 1 }, Axis { extent: 4, stride: 9 }], 0),
+            View::new(
+                [Axis { extent: 3, stride: 200 }, Axis { extent: 21, stride: 1 }, Axis { extent: 7, stride: 23 }],
+                2,
+            ),
+            View::new([Axis { extent: 7, stride: 1 }, Axis { extent: 9, stride: -11 }], 90),
             View::new(
                 [Axis { extent: 2, stride: 8 }, Axis { extent: 3, stride: -1 }, Axis { extent: 3, stride: -2 }],
                 7,
