@@ -43,6 +43,17 @@ use sweep::{sweep, sweep_with};
 /// How often loops are taken apart that came out of loops.
 const MOST_ROUNDS: usize = 2;
 
+/// What a depthwise convolution becomes, each of whose features is a sum over windows of a single channel: which is the faster depends
+/// on what the graph is run by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Depthwise {
+    /// A sum of elementwise products, term by term where it has few.
+    #[default]
+    Sums,
+    /// A matrix product with a single row.
+    Products,
+}
+
 /// A rewritten graph.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -78,8 +89,14 @@ fn require(graph: &Graph, outputs: &[NodeId], pass: &'static str) -> Result<(), 
 /// Errors: the graph holds a mistake; an output is stale or of another graph.
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
+    optimise_with(graph, outputs, Depthwise::default())
+}
+
+/// [`optimise`], where depthwise convolutions become what `depthwise` says.
+#[track_caller]
+pub fn optimise_with(graph: &Graph, outputs: &[NodeId], depthwise: Depthwise) -> Result<Optimised, GraphError> {
     require(graph, outputs, "optimise")?;
-    let rewrites = Rewrites { simplify: Some(simplify::rewrite), share: true, keep_derivatives: false, widen: false };
+    let rewrites = Rewrites { share: true, keep_derivatives: false, depthwise, ..Rewrites::simplifying() };
     let mut optimised = sweep(graph, outputs, rewrites)?;
     // What is taken out of a loop may hold loops itself.
     let mut rounds = 0;
@@ -99,11 +116,7 @@ pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
 #[track_caller]
 pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
     require(graph, outputs, "simplify")?;
-    sweep(
-        graph,
-        outputs,
-        Rewrites { simplify: Some(simplify::rewrite), share: false, keep_derivatives: true, widen: false },
-    )
+    sweep(graph, outputs, Rewrites::simplifying())
 }
 
 /// Common subexpressions: of nodes with the same op, operands, shape and dtype only the first stays. The operands of an
@@ -112,14 +125,14 @@ pub fn simplify(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphErr
 #[track_caller]
 pub fn cse(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
     require(graph, outputs, "cse")?;
-    sweep(graph, outputs, Rewrites { simplify: None, share: true, keep_derivatives: true, widen: false })
+    sweep(graph, outputs, Rewrites { share: true, ..Rewrites::none() })
 }
 
 /// Dead code: only what the outputs need stays, and the declarations. Errors as [`optimise`].
 #[track_caller]
 pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
     require(graph, outputs, "dce")?;
-    sweep(graph, outputs, Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false })
+    sweep(graph, outputs, Rewrites::none())
 }
 
 /// The same graph with every f32 tensor held in f64, declarations included: what a check against finite differences runs,
@@ -140,5 +153,5 @@ pub fn dce(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
 #[track_caller]
 pub fn widen(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
     require(graph, outputs, "widen")?;
-    sweep(graph, outputs, Rewrites { simplify: None, share: false, keep_derivatives: true, widen: true })
+    sweep(graph, outputs, Rewrites { widen: true, ..Rewrites::none() })
 }

@@ -1,11 +1,11 @@
 //! Convolutions as what a plan computes: padding, views that slide, and one matrix product, or a fold where a product would have
-//! single rows.
+//! single rows and what runs the plan does not compute those by windows ([`Depthwise`]).
 //!
 //! No column matrix is ever stored: a product reads windows where they stand. Zeros between the elements of an input, which are there in
 //! the gradient of a strided convolution by its input, are not multiplied where that costs: [`spread`] makes dense convolutions of
 //! it, whose results interleave.
 //!
-//! Which of two equal forms is the faster is decided here by extents alone; kernels know nothing of convolutions.
+//! Which of two equal forms is the faster is decided here, by extents and by that alone; kernels know nothing of convolutions.
 
 mod build;
 mod spread;
@@ -15,6 +15,7 @@ use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::{Arrangement, BinaryFunction, ConvolutionAxis, Extents, Op, ReduceFunction, Windows};
 use crate::ops::convolution::LEADING;
+use crate::passes::Depthwise;
 use crate::passes::rebuild::Rebuild;
 use crate::shape::{AxisSet, Shape};
 use build::Build;
@@ -93,7 +94,7 @@ impl Build<'_> {
         let results: usize = axes.iter().map(|axis| axis.extent).product();
         let taps: usize = w[LEADING..].iter().product();
         let result: Shape = [n, g, o].into_iter().chain(axes.iter().map(|axis| axis.extent)).collect();
-        if g > 1 && c == 1 && o == 1 {
+        if g > 1 && c == 1 && o == 1 && self.graph.rewrites.depthwise == Depthwise::Sums {
             return self.folded(windows, weight, &result, rank);
         }
         let depth = c * taps;

@@ -24,7 +24,7 @@ use crate::error::GraphError;
 use crate::node::{Node, NodeId};
 use crate::op::{Arrangement, BinaryFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction};
 use crate::passes::rebuild::Rebuild;
-use crate::passes::{Optimised, optimise};
+use crate::passes::{Depthwise, Optimised, optimise_with};
 use crate::shape::{AxisSet, Shape};
 use facts::{Facts, is_batched, is_heavy};
 
@@ -76,7 +76,7 @@ impl Loops {
         let wanted = &self.wanted[number];
         if self.built[number].is_none() {
             let operands: Vec<NodeId> = operands.iter().map(|operand| replacement(*operand)).collect();
-            let split = Split::new(body, wanted)?;
+            let split = Split::new(body, wanted, rebuild.rewrites.depthwise)?;
             self.built[number] = Some(split.build(&rebuild.graph, body, &operands, wanted, node.origin)?);
         }
         let place = wanted.iter().position(|other| other == result);
@@ -130,7 +130,7 @@ enum TermKind {
 }
 
 impl Split {
-    fn new(body: &Body, wanted: &[ScanResult]) -> Result<Split, GraphError> {
+    fn new(body: &Body, wanted: &[ScanResult], depthwise: Depthwise) -> Result<Split, GraphError> {
         let (graph, ids) = body.alone()?;
         let needed = body.needed(wanted);
         let mut outputs: Vec<NodeId> = ids[..body.inputs()].to_vec();
@@ -141,7 +141,7 @@ impl Split {
             ScanResult::Stacked(place) => Some(ids[*place as usize]),
         });
         outputs.extend(stacked);
-        let step = optimise(&graph, &outputs)?;
+        let step = optimise_with(&graph, &outputs, depthwise)?;
         let mut found = step.outputs.iter().copied();
         let inputs: Vec<NodeId> = found.by_ref().take(body.inputs()).collect();
         let mut next = vec![None; body.carries()];

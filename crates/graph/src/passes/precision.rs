@@ -82,7 +82,7 @@ pub fn mixed_precision(
     super::require(graph, outputs, "mixed_precision")?;
     let needed = graph.needed(outputs)?;
     let roundings = Roundings::find(graph, &needed, precision);
-    let rewrites = Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false };
+    let rewrites = Rewrites::none();
     sweep_rounded(graph, outputs, rewrites, roundings)
 }
 

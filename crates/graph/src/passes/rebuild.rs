@@ -11,7 +11,9 @@ use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
 use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::{self, Rule};
+use crate::passes::Depthwise;
 use crate::passes::cse::{self, Shared};
+use crate::passes::simplify;
 use crate::shape::Shape;
 
 /// What a sweep does beside leaving out what is not needed.
@@ -24,6 +26,21 @@ pub(super) struct Rewrites {
     pub(super) keep_derivatives: bool,
     /// Whether f32 becomes f64.
     pub(super) widen: bool,
+    /// What depthwise convolutions become, where convolutions do not stay.
+    pub(super) depthwise: Depthwise,
+}
+
+impl Rewrites {
+    /// Leaves out what is not needed, and nothing else.
+    pub(super) fn none() -> Rewrites {
+        let depthwise = Depthwise::default();
+        Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false, depthwise }
+    }
+
+    /// Simplifies besides.
+    pub(super) fn simplifying() -> Rewrites {
+        Rewrites { simplify: Some(simplify::rewrite), ..Rewrites::none() }
+    }
 }
 
 /// What simplifies an operation of that shape and dtype, whose operands have been simplified.

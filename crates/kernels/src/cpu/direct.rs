@@ -208,7 +208,11 @@ fn dot_of_section<T: Real, S: Simd>(simd: S, a: &[T], b: &[T]) -> T {
 
 /// The sum of products of elements that stand anywhere.
 #[inline(always)]
-fn walked_dot<T: Real>([a, b]: [&[T]; 2], [a_start, b_start]: [usize; 2], [a_axes, b_axes]: [&Axes; 2]) -> T {
+pub(super) fn walked_dot<T: Real>(
+    [a, b]: [&[T]; 2],
+    [a_start, b_start]: [usize; 2],
+    [a_axes, b_axes]: [&Axes; 2],
+) -> T {
     let at = |start: usize, axes: &Axes, p: usize| start.wrapping_add_signed(axes.distance(p));
     sum_in_runs(a_axes.count(), |p| T::times(a[at(a_start, a_axes, p)], b[at(b_start, b_axes, p)]))
 }

@@ -22,6 +22,7 @@ use super::product::{PackRhs, PackedProduct, PackedRows, Rhs};
 use super::real::Real;
 use super::registers::Bank;
 use super::way::{Chosen, Usual, Way, tile_of};
+use super::windows::{self, WindowProduct, Windows};
 use crate::choice::Choice;
 use crate::cost;
 use crate::kernel::Matrices;
@@ -44,6 +45,8 @@ struct Scheme {
     way: Way,
     /// The most rows that a task computes at once.
     height: usize,
+    /// How windows are read, where that is the way.
+    windows: Option<Windows>,
     /// The operands that are padded.
     padded: [Option<PaddedOperand>; 2],
     epilogue: Option<Elementwise>,
@@ -81,6 +84,8 @@ struct Own<T: Real> {
     product: AlignedVec<T>,
     /// Totals of rows of the product, where the depth is summed in several sections.
     totals: AlignedVec<T::Total>,
+    /// What products with windows take.
+    windows: Option<windows::Scratch<T>>,
     bank: Option<Bank>,
 }
 
@@ -106,7 +111,8 @@ impl MatMul {
         let extents = Extents::new(lhs, rhs, is_narrow[0]);
         let is_moved = [padded[0].is_some() || is_narrow[0], is_narrow[1]];
         let Extents { batches, m, n, .. } = extents;
-        let usual = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_moved);
+        let windows = Windows::new(&extents, tile.lanes, padded[1].is_some());
+        let usual = Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, is_moved, windows.is_some());
         let Chosen { way, tasks, height } = usual.chosen(choice, &extents, tile);
         debug_assert!(tasks <= (batches * m).max(1), "a task has a row at least");
         let extents = if way == Way::Columns { extents.divided_by_columns(tasks) } else { extents };
@@ -116,6 +122,7 @@ impl MatMul {
             tile,
             way,
             height,
+            windows: windows.filter(|_| way == Way::Windows),
             padded,
             epilogue: epilogue.map(|epilogue| Elementwise::new(epilogue, 2, n, stored.get(2..).unwrap_or_default())),
         };
@@ -149,7 +156,7 @@ impl MatMul {
 impl<T: Real> Scratch<T> {
     fn new(scheme: &Scheme, tasks: usize) -> Self {
         let Scheme { extents, tile, way, height, epilogue, .. } = scheme;
-        let (packs, panels) = (*way != Way::Direct, matches!(way, Way::Panels(_) | Way::Columns));
+        let (packs, panels) = (way.packs(), matches!(way, Way::Panels(_) | Way::Columns));
         let rows = if *way == Way::Columns { extents.rows_gathered() } else { *height };
         let zeros = |is_needed: bool, count: usize| AlignedVec::zeros(if is_needed { count } else { 0 });
         for (padded, together) in scheme.padded.iter().zip([false, scheme.pads_together()]) {
@@ -167,6 +174,7 @@ impl<T: Real> Scratch<T> {
                     panel: zeros(panels, extents.packed_panels::<T>(*tile)),
                     totals: AlignedVec::zeros(if packs { extents.totals(*height, extents.n) } else { 0 }),
                     product: zeros(epilogue.is_some(), rows * extents.n),
+                    windows: scheme.windows.as_ref().map(|windows| windows.scratch(extents.n)),
                     bank: epilogue.as_ref().map(Elementwise::bank),
                 })
                 .collect(),
@@ -206,8 +214,8 @@ impl Scheme {
         let mut padded_rhs = self.padded[1].as_ref().filter(|_| self.pads_together()).map(PaddedOperand::take);
         let mut outputs = parts(outputs, batches * m * n);
         match self.way {
-            Way::Direct | Way::Panels(_) => {
-                let grain = if let Way::Panels(grain) = self.way { grain } else { 1 };
+            Way::Direct | Way::Panels(_) | Way::Windows => {
+                let grain = self.way.grain(m);
                 let (rhs, _) = self.rhs((operands, 0), &mut padded_rhs, &mut None);
                 let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
                 task.divide(tasks, outputs, 0..batches * m, grain);
@@ -436,7 +444,7 @@ impl<T: Real> Task<'_, T> {
         let Scheme { arch, extents, tile, way, height, padded, .. } = self.scheme;
         let Task { lhs, rhs, operands, .. } = self;
         let mut starts = [extents.lhs.start(batch), extents.rhs.start(batch)];
-        let Own { packed_lhs, kept_lhs, padded: [left, right], kept_rhs, panel, totals, .. } = own;
+        let Own { packed_lhs, kept_lhs, padded: [left, right], kept_rhs, panel, totals, windows, .. } = own;
         let mut rhs = rhs;
         if let Some(padded) = &padded[1] {
             let (block, start) = padded.place(starts[1]);
@@ -453,6 +461,13 @@ impl<T: Real> Task<'_, T> {
             (Some(_) | None, _) => None,
         };
         let rhs = match way {
+            Way::Windows => {
+                if let (Some(ready), Some(scratch)) = (&self.scheme.windows, windows) {
+                    let (lhs, rhs) = (lhs.values(), rhs.values());
+                    ready.run(WindowProduct { extents, lhs, rhs, starts, rows, scratch, result }, *arch);
+                }
+                return;
+            }
             Way::Direct => {
                 DirectProduct { extents, lhs: lhs.values(), rhs: rhs.values(), starts, rows, result }.run(*arch);
                 return;

@@ -70,6 +70,7 @@ mod walk;
 #[cfg(target_family = "wasm")]
 mod wasm;
 mod way;
+mod windows;
 
 #[cfg(not(target_family = "wasm"))]
 pub use bell::Bell;

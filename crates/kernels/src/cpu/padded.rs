@@ -65,14 +65,22 @@ impl PaddedOperand {
         }
     }
 
-    /// Room for as many blocks as are padded at once, which is to be [given back](PaddedOperand::give_back).
+    /// Room for as many blocks as are padded at once, which is to be [given back](PaddedOperand::give_back). What stands behind the blocks is zero, whatever the
+    /// memory was last used for.
     pub(super) fn take(&self) -> Elements {
         let count = self.count();
         let mut spare = self.spare();
         let large = spare.iter().position(|memory| memory.len() >= count);
         let taken = large.map(|place| spare.swap_remove(place));
         drop(spare);
-        taken.unwrap_or_else(|| self.memory())
+        let mut memory = taken.unwrap_or_else(|| self.memory());
+        let room = self.count() - MOST_LANES..self.count();
+        if let Elements::F32(elements) = &mut memory {
+            elements[room].fill(0.0);
+        } else if let Elements::F64(elements) = &mut memory {
+            elements[room].fill(0.0);
+        }
+        memory
     }
 
     /// Gives memory back.
@@ -158,5 +166,22 @@ impl PaddedRows<'_> {
             }
         }
         first * elements
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::Piece;
+    use crate::view::View;
+
+    #[test]
+    fn behind_blocks_is_nothing_that_was_there_before() {
+        let piece = Piece { source: View::contiguous(60), destination: View::contiguous(60) };
+        let padding = Padding { blocks: 2, elements: 70, stride: 60, piece, fill: 0.0 };
+        let operand = PaddedOperand::rhs(DType::F64, &padding);
+        operand.give_back(Elements::F64(vec![f64::NAN; 200].into()));
+        let Elements::F64(memory) = operand.take() else { panic!("blocks of f64") };
+        assert!(memory[70..70 + MOST_LANES].iter().all(|element| *element == 0.0), "{:?}", &memory[70..]);
     }
 }

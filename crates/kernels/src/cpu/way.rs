@@ -5,6 +5,7 @@ use arenagrad_graph::DType;
 use super::extents::{Extents, MOST_ROWS, TileShape, tile_shape};
 use super::parallel;
 use super::processor::{Arch, detect};
+use super::windows::Windows;
 use crate::choice::Choice;
 use crate::cost::{self, Cost};
 use crate::kernel::Matrices;
@@ -31,6 +32,24 @@ pub(super) enum Way {
     PackedInTurn,
     /// The columns of a single product divided among tasks, each of which packs the panels of its own; then the rows, for what follows.
     Columns,
+    /// Without packing, whole products divided among tasks: vectors of windows are read where they stand.
+    Windows,
+}
+
+impl Way {
+    /// Whether operands are packed.
+    pub(super) fn packs(self) -> bool {
+        !matches!(self, Way::Direct | Way::Windows)
+    }
+
+    /// At multiples of how many rows tasks may begin, where rows of products of `m` rows are divided among them.
+    pub(super) fn grain(self, m: usize) -> usize {
+        match self {
+            Way::Panels(grain) => grain,
+            Way::Windows => m,
+            Way::Direct | Way::PackedInTurn | Way::Columns => 1,
+        }
+    }
 }
 
 /// The tile of products of that dtype.
@@ -46,8 +65,9 @@ pub(super) fn tile_of(dtype: DType, arch: Arch) -> TileShape {
 pub(crate) fn usual(dtype: DType, lhs: &Matrices, rhs: &Matrices) -> Option<Choice> {
     let tile = tile_of(dtype, detect());
     let extents = Extents::new(lhs, rhs, false);
-    match Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, [false; 2]).way {
-        Way::Direct => None,
+    let windows = Windows::new(&extents, tile.lanes, false);
+    match Usual::of(cost::matmul(dtype, lhs, rhs), &extents, tile, [false; 2], windows.is_some()).way {
+        Way::Direct | Way::Windows => None,
         Way::Panels(_) => Some(Choice::Panels(extents.most_rows_at_once())),
         Way::PackedInTurn => Some(Choice::PackedInTurn(extents.rows_at_once())),
         Way::Columns => Some(Choice::Columns(extents.most_rows_at_once())),
@@ -61,12 +81,15 @@ pub(super) struct Usual {
 }
 
 impl Usual {
-    /// Operands that are `moved` cannot be read where they stand in their buffers.
-    pub(super) fn of(cost: Cost, extents: &Extents, tile: TileShape, moved: [bool; 2]) -> Usual {
+    /// Operands that are `moved` cannot be read where they stand in their buffers. `slides` says that there are [windows](super::windows).
+    pub(super) fn of(cost: Cost, extents: &Extents, tile: TileShape, moved: [bool; 2], slides: bool) -> Usual {
         let Extents { batches, m, k, n, .. } = *extents;
         let work = m.saturating_mul(n).saturating_mul(k);
         let mut tasks = parallel::tasks(cost);
-        let way = if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
+        let way = if slides && moved == [false; 2] {
+            tasks = tasks.min(batches);
+            Way::Windows
+        } else if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
             tasks = tasks.min(batches * m);
             if moved.contains(&true) { Way::Panels(1) } else { Way::Direct }
         } else if batches >= 2 * tasks && batches > 1 {
@@ -97,9 +120,9 @@ impl Usual {
     pub(super) fn chosen(self, choice: Choice, extents: &Extents, tile: TileShape) -> Chosen {
         let Usual { mut way, mut tasks } = self;
         let Extents { batches, m, .. } = *extents;
-        let packs = way != Way::Direct;
+        let packs = way.packs();
         let mut height = match way {
-            Way::Direct | Way::PackedInTurn => extents.rows_at_once(),
+            Way::Direct | Way::Windows | Way::PackedInTurn => extents.rows_at_once(),
             Way::Panels(_) | Way::Columns => extents.most_rows_at_once(),
         };
         match choice {

@@ -184,9 +184,12 @@ impl Plan {
         let exchanges = exchanges_of(graph, &wanted)?;
         let wanted = [wanted, exchanges].concat();
         let rounded = request.rounding.as_ref().map(|rounding| rounding.apply(graph, &wanted)).transpose()?;
+        let depthwise = request.target.depthwise;
         let optimised = match &rounded {
-            Some(rounded) => passes::optimise(&rounded.graph, &rounded.outputs)?.after(&rounded.sources),
-            None => passes::optimise(graph, &wanted)?,
+            Some(rounded) => {
+                passes::optimise_with(&rounded.graph, &rounded.outputs, depthwise)?.after(&rounded.sources)
+            }
+            None => passes::optimise_with(graph, &wanted, depthwise)?,
         };
         refuse_placeholders(&optimised.graph)?;
         let mut mapped = optimised.outputs.into_iter();

@@ -6,9 +6,10 @@
 //! made, and before they are put in order.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use arenagrad_graph::Shape;
-use arenagrad_kernels::{Kernel, Matrices, Padding, Piece, View};
+use arenagrad_kernels::{Axes, Kernel, Matrices, Padding, Piece, View};
 
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
@@ -65,37 +66,41 @@ fn operand_of(entries: &[Entry], padded: u32, product: &Step, place: usize) -> O
     };
     let matrices = if place == 0 { lhs } else { rhs };
     // Blocks along an axis are smaller than all as one, which an axis of extent 1 stands for.
-    let (several, one): (Vec<usize>, Vec<usize>) = (0..entry.shape.rank()).partition(|&axis| entry.shape[axis] > 1);
-    several.into_iter().chain(one).filter_map(|axis| in_blocks(entry, matrices, axis)).find(suits)
+    let rank = entry.shape.rank();
+    let (several, one): (Vec<usize>, Vec<usize>) = (0..rank).partition(|&axis| entry.shape[axis] > 1);
+    // Along several axes as one they are smaller still: the planes of images.
+    let leading = (2..=rank).rev().map(|end| 0..end);
+    let single = several.into_iter().chain(one).map(|axis| axis..axis + 1);
+    leading.chain(single).filter_map(|axes| in_blocks(entry, matrices, axes)).find(suits)
 }
 
-/// A padded operand in blocks along an axis, and how these are made; none where that axis is padded as well.
-fn in_blocks(entry: &Entry, matrices: &Matrices, axis: usize) -> Option<(Matrices, Padding)> {
+/// A padded operand in blocks along an axis, or along the first few as one, and how these are made; none where such an axis is padded as well, or they are not
+/// evenly spaced.
+fn in_blocks(entry: &Entry, matrices: &Matrices, along: Range<usize>) -> Option<(Matrices, Padding)> {
     let Work::Pad { lows, interiors, value } = &entry.work else { return None };
     let (shape, operand): (_, &Layout) = (&entry.shape, &entry.operands[0]);
     let rank = shape.rank();
-    if operand.shape[axis] != shape[axis] || lows[axis] != 0 || interiors[axis] != 0 {
+    let is_padded = |axis| operand.shape[axis] != shape[axis] || lows[axis] != 0 || interiors[axis] != 0;
+    if along.clone().any(is_padded) {
         return None;
     }
-    let stride = match operand.axes_of(axis) {
-        [] => 0,
-        [along] => usize::try_from(along.stride).ok()?,
-        _ => return None,
-    };
-    let others = || (0..rank).filter(|&other| other != axis);
+    let stride = Axes::new(along.clone().flat_map(|axis| operand.axes_of(axis).iter().copied())).stride()?;
+    let stride = usize::try_from(stride).ok()?;
+    let others = || (0..rank).filter(|other| !along.contains(other));
     let block: Shape = others().map(|other| shape[other]).collect();
     let part: Shape = others().map(|other| operand.shape[other]).collect();
     let lows: Vec<usize> = others().map(|other| lows[other]).collect();
     let steps: Vec<isize> = others().map(|other| interiors[other] as isize + 1).collect();
     let source = View::new(others().flat_map(|other| operand.axes_of(other).iter().copied()), operand.offset);
-    let matrices = match axis {
+    let blocks = shape[along.clone()].iter().product();
+    let matrices = match along.start {
         0 => matrices.clone(),
         _ => {
-            let [before, behind] = [&shape[..axis], &shape[axis + 1..]].map(|extents| extents.iter().product());
-            matrices.blocks_first([before, shape[axis], behind])?
+            let [before, behind] = [&shape[..along.start], &shape[along.end..]].map(|extents| extents.iter().product());
+            matrices.blocks_first([before, blocks, behind])?
         }
     };
     let piece = Piece { source, destination: region(&block, &lows, &steps, &part) };
-    let padding = Padding { blocks: shape[axis], elements: block.elements(), stride, piece, fill: *value };
+    let padding = Padding { blocks, elements: block.elements(), stride, piece, fill: *value };
     Some((matrices, padding))
 }

@@ -2,6 +2,8 @@
 //!
 //! It holds numbers alone, so that a plan for any device can be made and read on any machine.
 
+use arenagrad_graph::passes::Depthwise;
+
 use crate::plan::bytes::ElementBytes;
 
 /// How many storage buffers one kernel binds on a GPU: what every wgpu adapter offers. Most offer more; on the software adapter that was
@@ -23,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) gathers_channels: bool,
     /// Whether products pad their operands where they can.
     pub(crate) pads_operands: bool,
+    /// What depthwise convolutions are there.
+    pub(crate) depthwise: Depthwise,
 }
 
 impl Target {
@@ -32,6 +36,7 @@ impl Target {
         bindings: CPU_BINDINGS,
         gathers_channels: true,
         pads_operands: true,
+        depthwise: Depthwise::Products,
     };
 
     /// Any adapter.
@@ -41,6 +46,7 @@ impl Target {
         bindings: GPU_BINDINGS,
         gathers_channels: false,
         pads_operands: false,
+        depthwise: Depthwise::Sums,
     };
 }
 
@@ -52,6 +58,7 @@ impl Default for Target {
             bindings: GPU_BINDINGS,
             gathers_channels: false,
             pads_operands: false,
+            depthwise: Depthwise::Sums,
         }
     }
 }
