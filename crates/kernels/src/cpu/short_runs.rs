@@ -93,7 +93,8 @@ const TOGETHER: usize = 8;
 const FEW_TOGETHER: usize = 4;
 
 impl Crossed<'_> {
-    #[inline(always)]
+    /// Never part of its caller, which is what loads every operand: it would be larger and slower for all others.
+    #[inline(never)]
     pub(super) fn read<T: Copy>(&self, source: &[T], start: usize, target: &mut [T]) {
         let square = self.line.extent * self.across.extent;
         let mut walk = Walk::from(self.outer, self.offset, start / square);

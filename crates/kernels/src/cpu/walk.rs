@@ -237,7 +237,6 @@ pub(super) fn read_apart<T: Copy>(source: &[T], apart: usize, target: &mut [T]) 
         2 => read_apart_exactly::<T, 2>(source, target),
         3 => read_apart_exactly::<T, 3>(source, target),
         4 => read_apart_exactly::<T, 4>(source, target),
-        1 => target.copy_from_slice(source),
         apart => {
             for (element, &value) in target.iter_mut().zip(source.iter().step_by(apart)) {
                 *element = value;

@@ -55,7 +55,11 @@ impl<T: Real> WithSimd for Copying<'_, T> {
             for (residue, copied) in copied.chunks_exact_mut(of_residue).enumerate().take(line.len()) {
                 let elements = &line[residue..];
                 let count = elements.len().div_ceil(copy.stride);
-                walk::read_apart(&elements[..=(count - 1) * copy.stride], copy.stride, &mut copied[..count]);
+                let copied = &mut copied[..count];
+                match copy.stride {
+                    1 => copied.copy_from_slice(elements),
+                    stride => walk::read_apart(&elements[..=(count - 1) * stride], stride, copied),
+                }
             }
         }
     }
