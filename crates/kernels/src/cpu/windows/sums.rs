@@ -109,15 +109,14 @@ impl<T: Real> WithSimd for SumDepth<'_, T> {
         for (run, distances) in distances.chunks(RUN).enumerate() {
             let begin = run * RUN;
             for (columns, sums) in columns.chunks(VECTORS).zip(sums.chunks_exact_mut(VECTORS * lanes)) {
-                let run = ColumnsOfRun { factors: (), matrix, columns, distances, sums };
                 match factors {
                     Factors::Standing(row, places) => {
                         let factors = Standing(row, &places[begin..][..distances.len()]);
-                        run.with(factors).sum(simd);
+                        ColumnsOfRun { factors, matrix, columns, distances, sums }.sum(simd);
                     }
                     Factors::Packed(row) => {
                         let factors = Packed(&row[begin * lanes..][..distances.len() * lanes]);
-                        run.with(factors).sum(simd);
+                        ColumnsOfRun { factors, matrix, columns, distances, sums }.sum(simd);
                     }
                 }
             }
@@ -136,14 +135,6 @@ struct ColumnsOfRun<'a, T, F> {
     distances: &'a [u32],
     /// What the sums are added to.
     sums: &'a mut [T],
-}
-
-impl<'a, T: Real> ColumnsOfRun<'a, T, ()> {
-    #[inline(always)]
-    fn with<F: FactorAt<T>>(self, factors: F) -> ColumnsOfRun<'a, T, F> {
-        let ColumnsOfRun { matrix, columns, distances, sums, .. } = self;
-        ColumnsOfRun { factors, matrix, columns, distances, sums }
-    }
 }
 
 impl<T: Real, F: FactorAt<T>> ColumnsOfRun<'_, T, F> {
