@@ -1,6 +1,6 @@
 //! What a plan has to know of the device that it is for.
 //!
-//! It holds numbers alone, so that a plan for any device can be made and read on any machine.
+//! It holds numbers and choices alone, so that a plan for any device can be made and read on any machine.
 
 use arenagrad_graph::passes::Depthwise;
 

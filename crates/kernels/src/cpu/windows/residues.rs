@@ -9,7 +9,7 @@ use crate::view::Axis;
 
 /// A copy of a matrix in lines of equal length, in each of which the elements of a residue are neighbours, and a vector of room behind it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Copy {
+pub(super) struct Residues {
     /// How many elements the matrix reaches over.
     pub(super) elements: usize,
     /// The length of a line of it.
@@ -18,7 +18,7 @@ pub(super) struct Copy {
     pub(super) stride: usize,
 }
 
-impl Copy {
+impl Residues {
     /// How many elements of a line have one residue, at most.
     fn of_residue(&self) -> usize {
         self.line.div_ceil(self.stride)
@@ -37,26 +37,26 @@ impl Copy {
 }
 
 /// The copying of a matrix.
-pub(super) struct Copying<'a, T> {
-    pub(super) copy: Copy,
+pub(super) struct CopyByResidue<'a, T> {
+    pub(super) residues: Residues,
     pub(super) matrix: &'a [T],
     pub(super) copied: &'a mut [T],
 }
 
-impl<T: Real> WithSimd for Copying<'_, T> {
+impl<T: Real> WithSimd for CopyByResidue<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Copying { copy, matrix, copied } = self;
-        let of_residue = copy.of_residue();
-        let lines = matrix[..copy.elements].chunks(copy.line);
-        for (line, copied) in lines.zip(copied.chunks_exact_mut(copy.stride * of_residue)) {
+        let CopyByResidue { residues, matrix, copied } = self;
+        let of_residue = residues.of_residue();
+        let lines = matrix[..residues.elements].chunks(residues.line);
+        for (line, copied) in lines.zip(copied.chunks_exact_mut(residues.stride * of_residue)) {
             for (residue, copied) in copied.chunks_exact_mut(of_residue).enumerate().take(line.len()) {
                 let elements = &line[residue..];
-                let count = elements.len().div_ceil(copy.stride);
+                let count = elements.len().div_ceil(residues.stride);
                 let copied = &mut copied[..count];
-                match copy.stride {
+                match residues.stride {
                     1 => copied.copy_from_slice(elements),
                     stride => walk::read_apart(&elements[..=(count - 1) * stride], stride, copied),
                 }
