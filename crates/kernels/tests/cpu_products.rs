@@ -2,7 +2,7 @@
 //! gradients against direct loops.
 
 use arenagrad_kernels::cpu::{Compiled, Operands};
-use arenagrad_kernels::{DType, Kernel, ProductExtents, StorageType};
+use arenagrad_kernels::{Axes, DType, Elements, Kernel, Matrices, ProductExtents, StorageType, Stored};
 
 use crate::product_cases::convolutions::{CONVOLUTIONS, Contraction};
 use crate::product_cases::{Product, at_random, products, sliding, tables};
@@ -83,6 +83,73 @@ fn operands_that_change_between_runs() {
             [(seed, &lhs), (seed + 7, &rhs)].map(|(seed, of)| buffer(DType::F32, &noise(seed, of.view().end())));
         pool.install(|| compiled.run(Operands { buffers: &own_buffers(&inputs), slots: &[0, 1] }, &mut found));
         assert!(values(&found[0]) == values(&run(&kernel, &inputs, &[(DType::F32, elements)])[0]), "seed {seed}");
+    }
+}
+
+/// A right operand that is kept stays what it was, whatever its buffer holds by then, until it is said to have changed; with the bits of one that is
+/// packed in each run.
+#[test]
+fn right_operands_that_are_kept() {
+    let plain = [[4, 9, 17], [5, 300, 33], [16, 64, 256], [16, 1100, 70], [64, 256, 1024], [700, 130, 65]];
+    let plain = plain.into_iter().flat_map(|[m, k, n]| {
+        let lhs = Matrices {
+            offset: 0,
+            batch: Axes::strided(1, 0),
+            rows: Axes::strided(m, k as isize),
+            columns: Axes::strided(k, 1),
+        };
+        [[n, 1], [1, k]].map(|[row, column]| Product {
+            name: format!("{m} x {k} x {n}, columns {column} apart"),
+            lhs: lhs.clone(),
+            rhs: Matrices {
+                offset: 0,
+                batch: Axes::strided(1, 0),
+                rows: Axes::strided(k, row as isize),
+                columns: Axes::strided(n, column as isize),
+            },
+        })
+    });
+    let cases: Vec<Product> = plain.chain(tables()).chain(sliding()).chain(at_random(9, 60)).collect();
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        let mut kept = 0;
+        for Product { name, lhs, rhs } in &cases {
+            let elements = ProductExtents::new(lhs, rhs).results();
+            let kernel = Kernel::MatMul {
+                dtype: DType::F32,
+                lhs: lhs.clone(),
+                rhs: rhs.clone(),
+                padding: [None, None],
+                epilogue: None,
+            };
+            for storage in [StorageType::F32, StorageType::Bf16] {
+                let left = [1, 2].map(|seed| buffer(DType::F32, &noise(seed, lhs.view().end())));
+                let right = [3, 4].map(|seed| buffer(storage, &noise(seed, rhs.view().end())));
+                let expected = |left: &Elements, right: &Elements| {
+                    pool.install(|| run(&kernel, &[left.clone(), right.clone()], &[(DType::F32, elements)])).remove(0)
+                };
+                let stored = Stored { inputs: &[StorageType::F32, storage], outputs: &[StorageType::F32] };
+                let mut compiled = pool.install(|| Compiled::with_storage(&kernel, stored));
+                let is_kept = compiled.keep_rhs();
+                let mut found = |left: &Elements, right: &Elements, has_changed: bool| {
+                    let mut found = [buffer(DType::F32, &vec![0.0; elements])];
+                    if has_changed {
+                        compiled.rhs_changed();
+                    }
+                    let operands = own_buffers(&[left.clone(), right.clone()]);
+                    pool.install(|| compiled.run(Operands { buffers: &operands, slots: &[0, 1] }, &mut found));
+                    let [found] = found;
+                    values(&found)
+                };
+                let what = format!("{name} of {storage} on {threads} threads");
+                let ([a, b], [c, d]) = (&left, &right);
+                assert!(found(a, c, false) == values(&expected(a, c)), "{what}: at first");
+                assert!(found(b, d, false) == values(&expected(b, if is_kept { c } else { d })), "{what}: kept");
+                assert!(found(b, d, true) == values(&expected(b, d)), "{what}: changed");
+                kept += usize::from(is_kept);
+            }
+        }
+        assert!(kept >= 40, "{kept} of {} on {threads} threads", 2 * cases.len());
     }
 }
 

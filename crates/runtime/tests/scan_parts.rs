@@ -196,3 +196,65 @@ fn a_tape_records_loops() {
         assert!(none.is_empty() && nothing.iter().all(|variable| variable.data().is_err()));
     }
 }
+
+/// Products of a round whose right operands no round writes, of which a device may keep what it made of them: weights of all rounds, of a loop within a
+/// loop, of one that is captured by it alone; beside operands that rounds do write, as carries and as elements of a sequence.
+#[test]
+fn weights_differ_between_rounds_and_runs_where_they_are_written() {
+    const ROWS: usize = 6;
+    const WIDTH: usize = 24;
+    fn inner<'g>(h: Expr<'g>, steady: Expr<'g>, own: Expr<'g>) -> Expr<'g> {
+        (h.matmul(steady) + h.matmul(own)).tanh()
+    }
+    let g = Graph::new();
+    let h = g.input("h", [ROWS, WIDTH]);
+    let (steady, carried) = (
+        g.parameter("steady", [WIDTH, WIDTH], Init::Constant(0.0)),
+        g.parameter("carried", [WIDTH, WIDTH], Init::Constant(0.0)),
+    );
+    let sequence = g.parameter("sequence", [3, WIDTH, WIDTH], Init::Constant(0.0));
+    let twice = ScanOptions { length: Some(2), ..ScanOptions::default() };
+    let scanned = g
+        .scan(&[h, carried], &[sequence], |carries, elements| {
+            let (h, weight) = (carries[0], carries[1]);
+            let next = (h.matmul(steady) + h.matmul(weight) + h.matmul(elements[0])).tanh();
+            // The element is another in each round of the outer loop, and the same in both of the inner one.
+            let within = g
+                .scan_with(twice.clone(), &[next], &[], |h, _| (vec![inner(h[0], steady, elements[0])], vec![]))
+                .expect("a loop");
+            (vec![within.carries[0], (weight * 0.5).sin()], vec![])
+        })
+        .unwrap();
+    let (mut x, mut weight) = (h, carried);
+    for round in 0..3 {
+        let element = sequence.select_index(0, round);
+        x = (x.matmul(steady) + x.matmul(weight) + x.matmul(element)).tanh();
+        for _ in 0..2 {
+            x = inner(x, steady, element);
+        }
+        weight = (weight * 0.5).sin();
+    }
+    let values = |seed: usize, shape: &[usize]| {
+        let count: usize = shape.iter().product();
+        let value = |place: usize| (((place * 7919 + seed * 104_729) % 1009) as f32 / 1009.0 - 0.5) * 0.8;
+        Tensor::new(shape, (0..count).map(value).collect::<Vec<f32>>()).unwrap()
+    };
+    for device in devices() {
+        let leaves = [h, steady, carried, sequence];
+        let outputs: Vec<Expr<'_>> = [scanned.carries[0], x]
+            .into_iter()
+            .flat_map(|result| std::iter::once(result).chain(result.square().sum(..).grad(leaves).unwrap()))
+            .collect();
+        let mut session = Session::evaluate(&g, &outputs, &device).unwrap();
+        for seed in 0..3 {
+            session.set_parameter("steady", &values(seed, &[WIDTH, WIDTH])).unwrap();
+            session.set_parameter("carried", &values(seed + 10, &[WIDTH, WIDTH])).unwrap();
+            session.set_parameter("sequence", &values(seed + 20, &[3, WIDTH, WIDTH])).unwrap();
+            let found = session.run(&[("h", &values(seed + 30, &[ROWS, WIDTH]))]).unwrap();
+            let (looped, straight) = found.split_at(5);
+            for (looped, straight) in looped.iter().zip(straight) {
+                assert_close(&looped.to_f64_vec(), &straight.to_f64_vec(), 2e-5);
+            }
+        }
+    }
+}

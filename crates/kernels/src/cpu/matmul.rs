@@ -19,10 +19,10 @@ use super::padded::{PaddedOperand, PaddedRows};
 use super::parallel;
 use super::processor::{Arch, detect};
 use super::product::{PackRhs, PackedProduct, PackedRows, Rhs};
+use super::product_scratch::{Own, Scratch};
 use super::real::Real;
-use super::registers::Bank;
 use super::way::{Chosen, Usual, Way, tile_of};
-use super::windows::{self, WindowProduct, Windows};
+use super::windows::{WindowProduct, Windows};
 use crate::choice::Choice;
 use crate::cost;
 use crate::kernel::Matrices;
@@ -38,55 +38,26 @@ pub(super) struct MatMul {
 
 /// What all tasks share.
 #[derive(Clone, Debug)]
-struct Scheme {
+pub(super) struct Scheme {
     arch: Arch,
-    extents: Extents,
-    tile: TileShape,
-    way: Way,
+    pub(super) extents: Extents,
+    pub(super) tile: TileShape,
+    pub(super) way: Way,
     /// The most rows that a task computes at once.
-    height: usize,
+    pub(super) height: usize,
     /// How windows are read, where that is the way.
-    windows: Option<Windows>,
+    pub(super) windows: Option<Windows>,
     /// The operands that are padded.
-    padded: [Option<PaddedOperand>; 2],
-    epilogue: Option<Elementwise>,
+    pub(super) padded: [Option<PaddedOperand>; 2],
+    /// Whether the right operand stays packed from run to run, until it changes.
+    keeps_rhs: bool,
+    pub(super) epilogue: Option<Elementwise>,
 }
 
 #[derive(Clone, Debug)]
 enum State {
     F32(Scratch<f32>),
     F64(Scratch<f64>),
-}
-
-/// The memory of all tasks.
-#[derive(Clone, Debug)]
-struct Scratch<T: Real> {
-    /// What each task computes where columns are divided.
-    blocks: ColumnBlocks<T>,
-    /// The packed right operand of the batch that all tasks work at, where it is packed beforehand.
-    packed_rhs: AlignedVec<T>,
-    tasks: Vec<Own<T>>,
-}
-
-/// The memory of one task.
-#[derive(Clone, Debug)]
-struct Own<T: Real> {
-    packed_lhs: AlignedVec<T>,
-    /// Where the left matrix begins whose rows `packed_lhs` holds, all of them and for all of the depth.
-    kept_lhs: Option<usize>,
-    /// Blocks of operands that the task pads for itself, while it runs.
-    padded: [Option<Elements>; 2],
-    /// Which block of the right operand that is.
-    kept_rhs: Option<usize>,
-    /// A few panels of the right operand, where it is not packed beforehand.
-    panel: AlignedVec<T>,
-    /// Rows of the product, where an epilogue reads them.
-    product: AlignedVec<T>,
-    /// Totals of rows of the product, where the depth is summed in several sections.
-    totals: AlignedVec<T::Total>,
-    /// What products with windows take.
-    windows: Option<windows::Scratch<T>>,
-    bank: Option<Bank>,
 }
 
 impl MatMul {
@@ -124,6 +95,7 @@ impl MatMul {
             height,
             windows: windows.filter(|_| way == Way::Windows),
             padded,
+            keeps_rhs: false,
             epilogue: epilogue.map(|epilogue| Elementwise::new(epilogue, 2, n, stored.get(2..).unwrap_or_default())),
         };
         let state = match dtype {
@@ -144,40 +116,35 @@ impl MatMul {
         tasks > 1 || padded.is_some_and(PaddedOperand::divides)
     }
 
+    /// Keeps the right operand packed from now on, until [it changed](MatMul::rhs_changed), where there is one for all batches that is
+    /// packed as a whole; says whether it does.
+    pub(super) fn keep_rhs(&mut self) -> bool {
+        let Scheme { extents, tile, way, padded, .. } = &self.scheme;
+        let is_one = (1..extents.batches).all(|batch| extents.rhs.start(batch) == extents.rhs.start(0));
+        let is_packed = way.packs() && padded[1].is_none() && !extents.reads_columns(tile.lanes, tile.rows);
+        self.scheme.keeps_rhs = is_one && is_packed;
+        if self.scheme.keeps_rhs {
+            match &mut self.state {
+                State::F32(scratch) => scratch.keep_rhs(&self.scheme),
+                State::F64(scratch) => scratch.keep_rhs(&self.scheme),
+            }
+        }
+        self.scheme.keeps_rhs
+    }
+
+    /// The right operand is packed anew in the next run.
+    pub(super) fn rhs_changed(&mut self) {
+        match &mut self.state {
+            State::F32(scratch) => scratch.has_rhs = false,
+            State::F64(scratch) => scratch.has_rhs = false,
+        }
+    }
+
     pub(super) fn run(&mut self, operands: Operands<'_>, outputs: &mut [Elements]) {
         let MatMul { scheme, state } = self;
         match state {
             State::F32(scratch) => scheme.run(scratch, operands, outputs, |product| Accumulators::F32(product)),
             State::F64(scratch) => scheme.run(scratch, operands, outputs, |product| Accumulators::F64(product)),
-        }
-    }
-}
-
-impl<T: Real> Scratch<T> {
-    fn new(scheme: &Scheme, tasks: usize) -> Self {
-        let Scheme { extents, tile, way, height, epilogue, .. } = scheme;
-        let (packs, panels) = (way.packs(), matches!(way, Way::Panels(_) | Way::Columns));
-        let rows = if *way == Way::Columns { extents.rows_gathered() } else { *height };
-        let zeros = |is_needed: bool, count: usize| AlignedVec::zeros(if is_needed { count } else { 0 });
-        for (padded, together) in scheme.padded.iter().zip([false, scheme.pads_together()]) {
-            padded.iter().for_each(|padded| padded.reserve(if together { 1 } else { tasks }));
-        }
-        Scratch {
-            blocks: ColumnBlocks::new(extents, *tile, if *way == Way::Columns { tasks } else { 0 }),
-            packed_rhs: zeros(*way == Way::PackedInTurn, extents.packed_rhs(*tile)),
-            tasks: (0..tasks)
-                .map(|_| Own {
-                    packed_lhs: zeros(packs, extents.packed_lhs(*tile, *height)),
-                    kept_lhs: None,
-                    padded: [None, None],
-                    kept_rhs: None,
-                    panel: zeros(panels, extents.packed_panels::<T>(*tile)),
-                    totals: AlignedVec::zeros(if packs { extents.totals(*height, extents.n) } else { 0 }),
-                    product: zeros(epilogue.is_some(), rows * extents.n),
-                    windows: scheme.windows.as_ref().map(|windows| windows.scratch(extents.n)),
-                    bank: epilogue.as_ref().map(Elementwise::bank),
-                })
-                .collect(),
         }
     }
 }
@@ -209,7 +176,11 @@ impl Scheme {
     ) {
         let Extents { batches, m, n, .. } = self.extents;
         let lhs = self.source(0, operands);
-        let Scratch { blocks, packed_rhs, tasks } = scratch;
+        let Scratch { blocks, packed_rhs, has_rhs, tasks } = scratch;
+        if self.keeps_rhs && !mem::replace(has_rhs, true) {
+            let (rhs, start) = (self.source(1, operands), self.extents.rhs.start(0));
+            PackRhs::divide(self.arch, &self.extents, (rhs, start), packed_rhs, tasks.len());
+        }
         // The block of the right operand that all tasks work at, where it is padded beforehand.
         let mut padded_rhs = self.padded[1].as_ref().filter(|_| self.pads_together()).map(PaddedOperand::take);
         let mut outputs = parts(outputs, batches * m * n);
@@ -217,12 +188,12 @@ impl Scheme {
             Way::Direct | Way::Panels(_) | Way::Windows => {
                 let grain = self.way.grain(m);
                 let (rhs, _) = self.rhs((operands, 0), &mut padded_rhs, &mut None);
-                let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
+                let task = Task { scheme: self, operands, lhs, rhs, packed_rhs, accumulators };
                 task.divide(tasks, outputs, 0..batches * m, grain);
             }
             Way::Columns => {
                 let (rhs, _) = self.rhs((operands, 0), &mut padded_rhs, &mut None);
-                let task = Task { scheme: self, operands, lhs, rhs, packed_rhs: &[], accumulators };
+                let task = Task { scheme: self, operands, lhs, rhs, packed_rhs, accumulators };
                 let all = tasks.len();
                 task.divide_columns(tasks, blocks.all_mut(), 0..all, all);
                 task.divide_gathering(tasks, blocks, outputs, 0..m);
@@ -231,9 +202,9 @@ impl Scheme {
                 let (mut packed, mut padded) = (None, None);
                 for batch in 0..batches {
                     let start = self.extents.rhs.start(batch);
-                    if packed != Some(start) {
+                    if !self.keeps_rhs && packed != Some(start) {
                         let (rhs, start_there) = self.rhs((operands, batch), &mut padded_rhs, &mut padded);
-                        self.pack(rhs, start_there, packed_rhs, tasks.len());
+                        PackRhs::divide(self.arch, &self.extents, (rhs, start_there), packed_rhs, tasks.len());
                         packed = Some(start);
                     }
                     let (head, tail) = split_parts(outputs, m * n);
@@ -250,7 +221,7 @@ impl Scheme {
     }
 
     /// Whether the right operand is padded before tasks share the work, and not by each of them.
-    fn pads_together(&self) -> bool {
+    pub(super) fn pads_together(&self) -> bool {
         self.padded[1].is_some() && (self.extents.batches == 1 || self.way == Way::PackedInTurn)
     }
 
@@ -278,31 +249,6 @@ impl Scheme {
             }
             (Some(_) | None, _) => (self.source(1, operands), start),
         }
-    }
-
-    /// Packs the right operand of one batch, which begins at element `start`.
-    fn pack<T: Real>(&self, rhs: Source<'_, T>, start: usize, packed: &mut [T], tasks: usize) {
-        fn divide<T: Real>(
-            scheme: &Scheme,
-            (rhs, start): (Source<'_, T>, usize),
-            packed: &mut [T],
-            panels: Range<usize>,
-            tasks: usize,
-        ) {
-            if tasks <= 1 {
-                PackRhs { extents: &scheme.extents, rhs, start, panels, packed }.run(scheme.arch);
-                return;
-            }
-            let cut = parallel::cut(panels.clone(), tasks / 2, tasks, 1);
-            let (head, tail) = packed.split_at_mut((cut - panels.start) * scheme.extents.k * scheme.tile.columns);
-            parallel::join(
-                || divide(scheme, (rhs, start), head, panels.start..cut, tasks / 2),
-                || divide(scheme, (rhs, start), tail, cut..panels.end, tasks - tasks / 2),
-            );
-        }
-        let panels = self.extents.n.div_ceil(self.tile.columns);
-        let tasks = if packed.len() < 64 * 1024 { 1 } else { tasks };
-        divide(self, (rhs, start), packed, 0..panels, tasks);
     }
 }
 
@@ -461,6 +407,7 @@ impl<T: Real> Task<'_, T> {
             (Some(_) | None, _) => None,
         };
         let rhs = match way {
+            Way::Panels(_) | Way::Columns | Way::PackedInTurn if self.scheme.keeps_rhs => Rhs::Packed(self.packed_rhs),
             Way::Windows => {
                 if let (Some(ready), Some(scratch)) = (&self.scheme.windows, windows) {
                     let (lhs, rhs) = (lhs.values(), rhs.values());

@@ -53,6 +53,7 @@ mod parallel;
 mod peak;
 mod processor;
 mod product;
+mod product_scratch;
 pub mod random;
 mod real;
 mod reduce;
@@ -230,6 +231,21 @@ impl Compiled {
             Routine::ArgSort(routine) => routine.divides(),
             Routine::SearchSorted(routine) => routine.divides(),
         }
+    }
+
+    /// Lets a matrix product keep its right operand packed between runs, and says whether it does: until [`Compiled::rhs_changed`] it goes on with
+    /// what the operand held in the first run. Bits of results are the same. Every other kernel reads its operands anew.
+    pub fn keep_rhs(&mut self) -> bool {
+        self.product().is_some_and(MatMul::keep_rhs)
+    }
+
+    /// Reads a right operand anew that was [kept](Compiled::keep_rhs).
+    pub fn rhs_changed(&mut self) {
+        self.product().into_iter().for_each(MatMul::rhs_changed);
+    }
+
+    fn product(&mut self) -> Option<&mut MatMul> {
+        if let Routine::MatMul(product) = &mut self.0 { Some(product) } else { None }
     }
 
     /// Runs the kernel. `outputs` are in the kernel's order and hold what shares their memory among the inputs.

@@ -19,14 +19,18 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::block::Block;
-use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION};
+use super::extents::{DEPTH, Extents, MOST_ROWS, SECTION, tile_shape};
 use super::pack::{Operand, Source, pack_panels};
 use super::pack_rows::pack_rows;
 use super::padded::PaddedRows;
+use super::parallel;
 use super::processor::Arch;
 use super::real::Real;
 use super::tile::{ROWS_NARROW, ROWS_WIDE, RUN, VECTORS};
 use super::walk::Walk;
+
+/// The packed elements from which on tasks share the packing.
+const ELEMENTS_SHARED: usize = 64 * 1024;
 
 /// Packs panels of columns of the right operand: `packed[(panel * k + p) * columns + column]`, zeros past the last column. The
 /// last panel is only a vector wide where that is enough.
@@ -40,9 +44,33 @@ pub(super) struct PackRhs<'a, T> {
     pub(super) packed: &'a mut [T],
 }
 
-impl<T: Real> PackRhs<'_, T> {
-    pub(super) fn run(self, arch: Arch) {
-        arch.dispatch(self);
+impl<'a, T: Real> PackRhs<'a, T> {
+    /// Packs all of the matrix that begins at an element of `rhs`, shared by so many tasks.
+    pub(super) fn divide(
+        arch: Arch,
+        extents: &'a Extents,
+        (rhs, start): (Source<'a, T>, usize),
+        packed: &'a mut [T],
+        tasks: usize,
+    ) {
+        let panels = 0..extents.n.div_ceil(tile_shape::<T>(arch).columns);
+        let tasks = if packed.len() < ELEMENTS_SHARED { 1 } else { tasks };
+        PackRhs { extents, rhs, start, panels, packed }.run(arch, tasks);
+    }
+
+    fn run(self, arch: Arch, tasks: usize) {
+        if tasks <= 1 {
+            arch.dispatch(self);
+            return;
+        }
+        let PackRhs { extents, rhs, start, panels, packed } = self;
+        let half = tasks / 2;
+        let cut = parallel::cut(panels.clone(), half, tasks, 1);
+        let (head, tail) = packed.split_at_mut((cut - panels.start) * extents.k * tile_shape::<T>(arch).columns);
+        parallel::join(
+            || PackRhs { extents, rhs, start, panels: panels.start..cut, packed: head }.run(arch, half),
+            || PackRhs { extents, rhs, start, panels: cut..panels.end, packed: tail }.run(arch, tasks - half),
+        );
     }
 }
 
@@ -313,7 +341,7 @@ mod tests {
         let tile = tile_shape::<T>(arch);
         let mut packed = vec![T::default(); extents.packed_rhs(tile)];
         let panels = 0..n.div_ceil(tile.columns);
-        PackRhs { extents: &extents, rhs: Source::Native(&rhs), start: 0, panels, packed: &mut packed }.run(arch);
+        PackRhs { extents: &extents, rhs: Source::Native(&rhs), start: 0, panels, packed: &mut packed }.run(arch, 1);
         let mut panel = vec![T::default(); extents.packed_panels::<T>(tile)];
         for rhs in [Rhs::Packed(&packed), Rhs::Unpacked(Source::Native(&rhs), 0, &mut panel)] {
             let mut packed_lhs = vec![T::default(); extents.packed_lhs(tile, m)];

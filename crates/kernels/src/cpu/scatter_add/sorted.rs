@@ -8,6 +8,7 @@ use std::ops::Range;
 use arenagrad_graph::DType;
 
 use super::{Left, Places, ScatterScheme, Scattered, Sources};
+use crate::cpu::ahead::fetch_elements;
 use crate::cpu::parallel;
 use crate::cpu::processor::{Arch, Vectorise, dispatch};
 use crate::cpu::registers::BLOCK;
@@ -19,6 +20,15 @@ const DIGIT: u32 = 11;
 
 /// Units from which sorting by digits is cheaper than by comparison.
 const BY_DIGITS: usize = 512;
+
+/// How many units are asked for before they are added.
+const UNITS_AHEAD: usize = 8;
+
+/// The columns whose totals are in registers while the units of a place are added to them, where there are so many.
+const COLUMNS_AT_ONCE: usize = 32;
+
+/// The same for the columns that are left.
+const FEW_COLUMNS: usize = 8;
 
 /// A scatter-add in the order of the places.
 #[derive(Clone, Debug)]
@@ -192,10 +202,14 @@ impl<T: Scattered> SortedTask<'_, T> {
         }
         let mut rest = keys;
         let mut left = Left::new(self.sources);
+        let mut asked_for = 0;
         while let Some(&first) = rest.first() {
             let place = self.place(first);
             let length = rest.iter().position(|&key| self.place(key) != place).unwrap_or(rest.len());
             let (segment, tail) = rest.split_at(length);
+            let ahead = keys.len().min(keys.len() - tail.len() + UNITS_AHEAD);
+            self.ask_for(&keys[asked_for..ahead]);
+            asked_for = ahead;
             let start = self.position(place) - base;
             left.pass(result, start, start + units.width);
             for from in (0..units.width).step_by(BLOCK) {
@@ -206,6 +220,18 @@ impl<T: Scattered> SortedTask<'_, T> {
             rest = tail;
         }
         left.pass(result, result.len(), result.len());
+    }
+
+    /// Asks for updates that are read soon: they stand in another order than that in which they are added.
+    fn ask_for(self, keys: &[u64]) {
+        let Sources { scheme, updates, .. } = self.sources;
+        if scheme.updates.is_contiguous() {
+            let width = scheme.units.width;
+            for &key in keys {
+                let start = (key & self.unit_mask()) as usize * width;
+                fetch_elements(&updates[start..start + width]);
+            }
+        }
     }
 
     /// Adds units of one element each to the elements at their places.
@@ -252,6 +278,7 @@ impl<T: Scattered> SortedTask<'_, T> {
     fn sum(self, own: &mut Own<T>, segment: &[u64], columns: Range<usize>, target: &mut [T]) {
         let Sources { scheme, updates, .. } = self.sources;
         let ScatterScheme { arch, units: Units { width, .. }, updates: view, .. } = scheme;
+        let width = *width;
         let is_contiguous = view.is_contiguous();
         let mask = self.unit_mask();
         let Own { updates: scratch, totals } = own;
@@ -271,13 +298,12 @@ impl<T: Scattered> SortedTask<'_, T> {
         }
         let totals = &mut totals[..columns.len()];
         totals.iter_mut().zip(&*target).for_each(|(total, &element)| *total = self.sources.start(element));
-        for &key in segment {
-            if is_contiguous {
-                let start = (key & mask) as usize * width + columns.start;
-                add_to_totals(*arch, &updates[start..start + columns.len()], totals);
-            } else {
+        if is_contiguous {
+            add_to_totals(*arch, updates, UnitsOf { keys: segment, mask, width, column: columns.start }, totals);
+        } else {
+            for &key in segment {
                 read(key, scratch);
-                add_to_totals(*arch, scratch, totals);
+                add_to_totals(*arch, scratch, UnitsOf { keys: &[0], mask: 0, width: 0, column: 0 }, totals);
             }
         }
         let totals = totals.iter();
@@ -285,10 +311,30 @@ impl<T: Scattered> SortedTask<'_, T> {
     }
 }
 
-/// Adds each update to the total beside it.
-fn add_to_totals<T: Scattered>(arch: Arch, updates: &[T], totals: &mut [T::Total]) {
+/// Units of updates, the numbers of which stand in keys.
+#[derive(Clone, Copy)]
+struct UnitsOf<'a> {
+    keys: &'a [u64],
+    mask: u64,
+    width: usize,
+    /// The first column of those that are added.
+    column: usize,
+}
+
+impl UnitsOf<'_> {
+    /// Where their columns from the first one and so many more on begin, in the order of the keys.
+    #[inline(always)]
+    fn starts(self, more: usize) -> impl Iterator<Item = usize> {
+        let UnitsOf { keys, mask, width, column } = self;
+        keys.iter().map(move |key| (key & mask) as usize * width + column + more)
+    }
+}
+
+/// Adds columns of units to their totals, one unit after the other.
+fn add_to_totals<T: Scattered>(arch: Arch, updates: &[T], units: UnitsOf<'_>, totals: &mut [T::Total]) {
     struct Work<'a, T: Scattered> {
         updates: &'a [T],
+        units: UnitsOf<'a>,
         totals: &'a mut [T::Total],
     }
     impl<T: Scattered> Vectorise for Work<'_, T> {
@@ -297,12 +343,46 @@ fn add_to_totals<T: Scattered>(arch: Arch, updates: &[T], totals: &mut [T::Total
 
         #[inline(always)]
         fn run<const FUSED: bool>(self) {
-            self.totals.iter_mut().zip(self.updates).for_each(|(total, &update)| update.add_to(total));
+            let Work { updates, units, totals } = self;
+            let (many, rest) = totals.as_chunks_mut::<COLUMNS_AT_ONCE>();
+            let (few, rest) = rest.as_chunks_mut::<FEW_COLUMNS>();
+            let mut column = 0;
+            for totals in many {
+                add_columns(updates, units.starts(column), totals);
+                column += COLUMNS_AT_ONCE;
+            }
+            for totals in few {
+                add_columns(updates, units.starts(column), totals);
+                column += FEW_COLUMNS;
+            }
+            if !rest.is_empty() {
+                for start in units.starts(column) {
+                    let updates = &updates[start..start + rest.len()];
+                    rest.iter_mut().zip(updates).for_each(|(total, &update)| update.add_to(total));
+                }
+            }
         }
     }
-    if let ([update], [total]) = (updates, &mut *totals) {
-        update.add_to(total);
+    if let [total] = totals {
+        units.starts(0).for_each(|start| updates[start].add_to(total));
         return;
     }
-    dispatch(arch, Work { updates, totals });
+    dispatch(arch, Work { updates, units, totals });
+}
+
+/// Adds so many columns of updates to totals, which meanwhile are in registers.
+#[inline(always)]
+fn add_columns<T: Scattered, const COLUMNS: usize>(
+    updates: &[T],
+    starts: impl Iterator<Item = usize>,
+    totals: &mut [T::Total; COLUMNS],
+) {
+    let mut sums = *totals;
+    for start in starts {
+        let updates = &updates[start..start + COLUMNS];
+        for (sum, &update) in sums.iter_mut().zip(updates) {
+            update.add_to(sum);
+        }
+    }
+    *totals = sums;
 }

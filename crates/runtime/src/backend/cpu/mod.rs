@@ -215,6 +215,8 @@ struct PlacedKernel {
     kernel: Compiled,
     inputs: Vec<u32>,
     outputs: Vec<u32>,
+    /// The level of the loop in which a product keeps its right operand packed.
+    kept_by: Option<usize>,
 }
 
 /// A kernel made ready for the buffers that its step is placed in, to be computed so.
@@ -223,11 +225,13 @@ fn compiled(kernel: &Kernel, step: &PlacedStep, buffers: &[BufferSpec], choice: 
     Compiled::with_choice(kernel, Stored { inputs: &inputs, outputs: &outputs }, choice)
 }
 
-/// The steps of a plan made ready, whose buffers are at `places` in the session's memory, each kernel in the way that comes next in `choices`.
+/// The steps of a plan made ready that stands in `level` loops, whose buffers are at `places` in the session's memory, each kernel in the way that
+/// comes next in `choices`.
 fn routines(
     plan: &Plan,
     places: &[u32],
     loops: &[Option<LoopPlaces>],
+    level: usize,
     choices: &mut impl Iterator<Item = Choice>,
 ) -> Vec<PlacedRoutine> {
     let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
@@ -238,12 +242,14 @@ fn routines(
                 kernel: compiled(kernel, step, &plan.buffers, choices.next().unwrap_or_default()),
                 inputs: place(&step.inputs),
                 outputs: place(&step.outputs),
+                kept_by: None,
             }),
-            (Task::Loop(looped), Some(own)) => PlacedRoutine::Loop(PlacedLoop {
-                copies: LoopCopies::new(looped, step, places, own),
-                steps: routines(&looped.plan, &own.places, &own.loops, choices),
-                fallible: looped.plan.fallible.clone(),
-            }),
+            (Task::Loop(looped), Some(own)) => PlacedRoutine::Loop(PlacedLoop::new(
+                LoopCopies::new(looped, step, places, own),
+                routines(&looped.plan, &own.places, &own.loops, level + 1, choices),
+                looped.plan.fallible.clone(),
+                level,
+            )),
             (Task::Loop(_), None) => unreachable!("every loop was given places"),
         })
         .collect()
@@ -281,7 +287,7 @@ impl CpuExecutable {
         if let Some(error) = refusal(plan) {
             return Err(error);
         }
-        let steps = routines(plan, places, loops, &mut choices.iter().copied());
+        let steps = routines(plan, places, loops, 0, &mut choices.iter().copied());
         let (widest, divides) = extent(&steps);
         let (written, fallible) = (Vec::with_capacity(widest), plan.fallible.clone());
         let safekeeping = Safekeeping::new(plan, |buffer| places[buffer as usize])?;
