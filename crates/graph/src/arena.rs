@@ -423,6 +423,8 @@ impl Arena {
     pub(crate) fn describe(&self, id: NodeId) -> String {
         let called = self.labels.get(&id.key).map(String::as_str);
         match (called.or_else(|| self.label(id.key)), self.nodes.get(id.key)) {
+            // What stands for a tensor was given no name, but is called by what it stands for.
+            (Some(role), Some(Node { op: Op::Leaf(Leaf::Placeholder), .. })) => role.to_owned(),
             (Some(label), _) => format!("{label:?}"),
             (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
             (None, None) => "a removed node".to_owned(),

@@ -320,9 +320,6 @@ pub enum GraphError {
     #[error("{origin}: {op}: {given} operands were given to a body that takes {inputs}")]
     OperandCount { origin: Origin, op: &'static str, given: usize, inputs: usize },
 
-    #[error("{origin}: {op}: the body declares {name:?}; declare it outside and use it inside")]
-    DeclaredInside { origin: Origin, op: &'static str, name: String },
-
     #[error(
         "{origin}: {op}: the body {what}, which would be done once for all elements; do it outside and use the result inside"
     )]
@@ -377,7 +374,13 @@ pub enum GraphError {
 
 /// What to do about floats where indices or labels are needed, which are i32.
 fn cast_of(dtype: DType, expected: &str) -> &'static str {
-    if dtype.is_float() && expected == "i32" { " (cast it: .cast(DType::I32))" } else { "" }
+    if dtype.is_float() && expected == "i32" {
+        " (cast it: .cast(DType::I32))"
+    } else if dtype == DType::Bool && expected.starts_with("a float") {
+        " (cast it: .cast(DType::F32))"
+    } else {
+        ""
+    }
 }
 
 impl GraphError {
@@ -424,7 +427,6 @@ impl GraphError {
             | GraphError::GradientCount { op, .. }
             | GraphError::CarryCount { op, .. }
             | GraphError::OperandCount { op, .. }
-            | GraphError::DeclaredInside { op, .. }
             | GraphError::Placeholder { op, .. }
             | GraphError::NotBatched { op, .. }
             | GraphError::AllReduceInLoop { op, .. }

@@ -126,8 +126,11 @@ impl Graph {
             let (op, operand, expected) = ("custom_gradient", value.describe(), "a float");
             return Err(GraphError::DType { origin, op, operand, dtype, expected });
         }
-        let (upstream, upstream_expr) = self.placeholder(&shape, dtype, origin)?;
+        let role = String::from("the upstream gradient");
+        let (upstream, upstream_expr) = self.standing_for(role, (&shape, dtype), origin)?;
         let gradients = function.backward(&context, upstream_expr);
+        // A graph that is printed has a number for it.
+        self.arena_mut().labels.remove(&upstream.key);
         self.check()?;
         if gradients.len() != operands.len() {
             return Err(GraphError::GradientCount {

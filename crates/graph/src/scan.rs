@@ -42,8 +42,8 @@ impl Graph {
     ///
     /// `body(carries, elements)` gives the next carries, of the shapes and dtypes of these, and outputs. The first carries are `initial`.
     /// The results are the last carries, and each output stacked along a new first axis. A sequence of shape `[steps, ..]` has elements of shape `[..]`; without
-    /// elements the initial carries come back, and stacks of extent 0. The body may use other expressions of the graph, weights among them; it
-    /// cannot declare. Indices that are elements of a sequence are not checked on the host: one out of range gives NaN. An input of
+    /// elements the initial carries come back, and stacks of extent 0. The body may use other expressions of the graph, weights among them, and
+    /// layers: what it declares is declared once, for all steps. Indices that are elements of a sequence are not checked on the host: one out of range gives NaN. An input of
     /// indices that the body uses as it is, the same in each step, is checked at each run.
     ///
     /// The plan of a loop has as many steps for two elements as for a million. Both modes of differentiation give loops, which can be
@@ -53,7 +53,7 @@ impl Graph {
     /// outputs, holds that for one step at a time.
     ///
     /// Errors: sequences of different extents, without axes, or none and no length given; another number of next carries than of
-    /// carries, a shape or dtype that differs; an expression of another graph; a declaration in the body; a body that rewinds the graph to
+    /// carries, a shape or dtype that differs; an expression of another graph; a state that the body updates or a draw without a seed of its own; a body that rewinds the graph to
     /// before the loop, or removes what the loop is made of. Nothing is left in the graph then.
     ///
     /// ```
@@ -119,20 +119,21 @@ impl Graph {
         let length = self.steps(options, &sequence_ids, origin)?;
         // The body may rewind the graph, but not what the loop is made of.
         let start = self.mark();
-        let (first, declarations, once) = {
+        let (first, once) = {
             let arena = self.arena();
-            (arena.next_ordinal() as usize, arena.declarations.len(), (arena.updates.len(), arena.draws))
+            (arena.next_ordinal() as usize, (arena.updates.len(), arena.draws))
         };
         let mut carries: Vec<Expr<'g>> = Vec::with_capacity(initial.len());
         let mut elements: Vec<Expr<'g>> = Vec::with_capacity(sequences.len());
-        for id in &initial_ids {
+        for (number, id) in initial_ids.iter().enumerate() {
             let node = self.node(*id)?;
-            carries.push(self.placeholder(&node.shape, node.dtype, origin)?.1);
+            carries.push(self.standing_for(format!("carry {number}"), (&node.shape, node.dtype), origin)?.1);
         }
-        for id in &sequence_ids {
+        for (number, id) in sequence_ids.iter().enumerate() {
             let node = self.node(*id)?;
             let shape = node.shape.iter().skip(1).copied().collect();
-            elements.push(self.placeholder(&shape, node.dtype, origin)?.1);
+            let role = format!("an element of sequence {number}");
+            elements.push(self.standing_for(role, (&shape, node.dtype), origin)?.1);
         }
         let (next, outputs) = body(&carries, &elements);
         self.check()?;
@@ -148,10 +149,6 @@ impl Graph {
             if is_done {
                 return Err(GraphError::OnceInside { origin, op: "scan", what });
             }
-        }
-        if let Some(declaration) = self.arena().declarations.get(declarations) {
-            let name = declaration.name.clone();
-            return Err(GraphError::DeclaredInside { origin, op: "scan", name });
         }
         let (next, outputs) = (self.own(&next, origin)?, self.own(&outputs, origin)?);
         let (carries, elements) = (self.own(&carries, origin)?, self.own(&elements, origin)?);

@@ -84,7 +84,10 @@ fn rotary_positions() {
     let _ = x.rotary_embedding(Some(positions), options);
     assert_eq!(message(&g, count), "rotary_embedding: \"positions\" of shape [2] does not broadcast to [2, 3]");
     let _ = x.rotary_embedding(Some(truth), options);
-    assert_eq!(message(&g, count), "rotary_embedding: \"truth\" is bool, but a float or i32 is needed");
+    assert_eq!(
+        message(&g, count),
+        "rotary_embedding: \"truth\" is bool, but a float or i32 is needed (cast it: .cast(DType::F32))"
+    );
     let _ = x.rotary_embedding(None, RotaryEmbedding { theta: -1.0, ..options });
     assert_eq!(message(&g, count), "rotary_embedding: theta is -1, but a positive number is needed");
 }

@@ -98,7 +98,7 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
     ("outer", |w| w.v.outer(w.x), "\"x\" of shape [2, 3] has rank 2, but rank 1 is needed"),
     ("dot", |w| w.v.dot(w.v.slice(0, 0, 2).named("u")), "shapes differ: \"v\" is [3], \"u\" is [2]"),
     ("inner", |w| w.x.inner(w.i), "dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them"),
-    ("kron", |w| w.b.kron(w.b), "\"b\" is bool, but a float or i32 is needed"),
+    ("kron", |w| w.b.kron(w.b), "\"b\" is bool, but a float or i32 is needed (cast it: .cast(DType::F32))"),
     ("cross", |w| w.x.cross(w.x, 0), "axis 0 of \"x\" has 2 elements, so 0..3 is out of range (shape [2, 3])"),
     ("scatter", |w| w.x.scatter(0, w.x, 1.0), "\"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))"),
     ("scatter", |w| w.x.scatter(0, w.i, 1.0), "\"i\" of shape [2] has rank 1, but rank 2 is needed"),
@@ -107,7 +107,7 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
     (
         "scatter_reduce",
         |w| w.b.scatter_reduce(0, w.j, w.b, ScatterReduction::Mean, true),
-        "\"b\" is bool, but a float is needed",
+        "\"b\" is bool, but a float is needed (cast it: .cast(DType::F32))",
     ),
     (
         "scatter_reduce",

@@ -1,7 +1,7 @@
 //! Loops and recurrent layers, called with something wrong: what the message says, and that nothing is left behind.
 
-use arenagrad_graph::nn::{Gru, Lstm, Phase, Rnn};
-use arenagrad_graph::{DType, Expr, Graph, GraphError, Init, ScanOptions, verify};
+use arenagrad_graph::nn::{Gru, GruCell, Linear, Lstm, Phase, Rnn};
+use arenagrad_graph::{Context, DType, Expr, Function, Graph, GraphError, Init, ScanOptions, verify};
 
 /// Asserts that a loop is refused with that message, which follows file and line, and that the graph is as it was.
 #[track_caller]
@@ -41,13 +41,63 @@ fn loops_that_cannot_be() {
     refused(&g, "scan: dtypes differ: carry 0 is f32, its next value cast (node 6) is i32; cast one of them", || {
         g.scan(&[c], &[x], |c, _| (vec![c[0].cast(DType::I32)], vec![])).map(|of| of.carries)
     });
-    refused(&g, "scan: the body declares \"w\"; declare it outside and use it inside", || {
-        g.scan(&[c], &[x], |c, _| (vec![c[0] * g.input("w", [3])], vec![])).map(|of| of.carries)
+    refused(&g, "scan: shapes differ: carry 0 is [3], its next value sum (node 8) is [1]", || {
+        g.scan(&[c], &[x], |c, _| (vec![(c[0] * g.input("w", [3])).sum_keepdims(0)], vec![])).map(|of| of.carries)
     });
+    let _ = g.input("w", [7]); // The name is free again.
     let odd = g.input("odd", [2]);
-    refused(&g, "add: shapes do not broadcast: lhs placeholder (node 5) is [3], rhs \"odd\" is [2] (3 != 2)", || {
+    refused(&g, "add: shapes do not broadcast: lhs carry 0 is [3], rhs \"odd\" is [2] (3 != 2)", || {
         g.scan(&[c], &[x], |c, _| (vec![c[0] + odd], vec![])).map(|of| of.carries)
     });
+}
+
+/// What a body declares is declared once and outside, in the body of a loop within a loop too.
+#[test]
+fn bodies_declare() {
+    let g = Graph::new();
+    let (c, x) = (g.input("c", [2, 3]), g.input("x", [5, 2, 3]));
+    let cell = GruCell::new("cell", 3, 3);
+    let scanned = g
+        .scan(&[c], &[x], |carry, x| {
+            let next = cell.apply(x[0], Some(carry[0])) * g.parameter("scale", [3], Init::Constant(1.0));
+            let twice = ScanOptions { length: Some(2), ..ScanOptions::default() };
+            let within = g
+                .scan_with(twice, &[next], &[], |h, _| (vec![Linear::new("within", 3, 3).apply(h[0]).tanh()], vec![]))
+                .expect("a loop");
+            (vec![within.carries[0]], vec![])
+        })
+        .unwrap();
+    assert_eq!(verify(&g), Ok(()));
+    let names =
+        ["cell.weight_ih", "cell.weight_hh", "cell.bias_ih", "cell.bias_hh", "scale", "within.weight", "within.bias"];
+    let text = g.to_string();
+    for name in names {
+        assert_eq!(text.matches(&format!("{name} = parameter")).count(), 1, "{name} in\n{text}");
+    }
+    // The same parameters outside, and gradients by them.
+    let h = Linear::new("within", 3, 3).apply(cell.apply(x.select_index(0, 0), Some(c)));
+    let leaves = names.map(|name| g.expr(g.declaration_named(name).expect("declared").node));
+    let gradients = (scanned.carries[0] + h).sum(..).grad(leaves).unwrap();
+    assert!(gradients.iter().zip(leaves).all(|(gradient, leaf)| gradient.shape() == leaf.shape()));
+}
+
+/// A function's own gradient names what it is given.
+#[test]
+fn mistakes_name_the_upstream_gradient() {
+    struct Halved;
+    impl Function for Halved {
+        fn forward<'g>(&self, _: &mut Context<'g>, operands: &[Expr<'g>]) -> Expr<'g> {
+            operands[0] * 0.5
+        }
+        fn backward<'g>(&self, context: &Context<'g>, upstream: Expr<'g>) -> Vec<Option<Expr<'g>>> {
+            vec![Some(upstream + context.graph().zeros([2], DType::F32))]
+        }
+    }
+    let g = Graph::new();
+    let x = g.input("x", [3]);
+    let _ = g.apply(&Halved, &[x]);
+    let error = g.check().expect_err("a mistake").to_string();
+    assert!(error.contains("lhs the upstream gradient is [3]"), "{error}");
 }
 
 #[test]

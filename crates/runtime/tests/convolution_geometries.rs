@@ -55,6 +55,25 @@ impl Geometry {
         Geometry { n, groups, channels, size, kernel, stride, padding, dilation, transposed: None }
     }
 
+    /// Of kernels that are large beside elements or results, so that much of what they see is outside, and of so many elements that this is
+    /// worth a few steps more.
+    fn reaching(random: &mut Random) -> Geometry {
+        let mut pick = |from: usize, to: usize| from + (random.unit() * (to - from + 1) as f64) as usize;
+        let kernel = [pick(4, 9), pick(2, 9)];
+        let (stride, dilation) = ([pick(1, 2), pick(1, 3)], [1, pick(1, 2)]);
+        let span = [0, 1].map(|a| (kernel[a] - 1) * dilation[a] + 1);
+        let (n, groups, channels) = (pick(6, 12), pick(1, 2), [pick(4, 7), pick(4, 7)]);
+        if pick(0, 1) == 0 {
+            let size = [pick(1, 5), pick(2, 6)];
+            let padding = [0, 1].map(|a| pick(0, ((size[a] - 1) * stride[a] + span[a] - 1) / 2).min(4));
+            let transposed = Some([pick(0, stride[0].max(dilation[0]) - 1), 0]);
+            return Geometry { n, groups, channels, size, kernel, stride, padding, dilation, transposed };
+        }
+        let size = [0, 1].map(|a| span[a] + pick(0, 6));
+        let padding = [0, 1].map(|a| pick(0, span[a] - 1));
+        Geometry { n, groups, channels, size, kernel, stride, padding, dilation, transposed: None }
+    }
+
     /// The result, the gradients of input and weight for an upstream gradient, and the gradient of all of these again.
     fn build<'g>(&self, g: &'g Graph, dtype: DType) -> Vec<Expr<'g>> {
         let Geometry { n, groups, channels: [c, o], size: [h, w], kernel: [kh, kw], .. } = *self;
@@ -139,6 +158,8 @@ impl Geometry {
 
 const GEOMETRIES: usize = 150;
 
+const REACHING: usize = 40;
+
 /// Of single channels: so few taps that a sum of them is written out in several kernels, and so many that it is not.
 const DEPTHWISE: Geometry = Geometry {
     n: 2,
@@ -210,6 +231,23 @@ fn so_are_those_of_depthwise_convolutions() {
         // The result and its first gradients, whose sums are exact in f32 as well.
         check(geometry, DType::F32, 3, &mut random);
     }
+}
+
+#[test]
+fn so_are_those_of_kernels_that_reach_far_outside() {
+    let mut random = Random(14);
+    let mut cut = 0;
+    for _ in 0..REACHING {
+        let geometry = Geometry::reaching(&mut random);
+        check(geometry, DType::F64, 3, &mut random);
+        let graph = Graph::new();
+        let outputs = geometry.build(&graph, DType::F32);
+        cut += usize::from(outputs[..2].iter().any(|&output| {
+            let session = Session::evaluate(&graph, &[output], &Device::cpu()).expect("a plan");
+            session.plan().to_string().matches("matmul").count() > 4
+        }));
+    }
+    assert!(cut >= REACHING / 4, "{cut} of {REACHING} are cut into parts");
 }
 
 #[test]

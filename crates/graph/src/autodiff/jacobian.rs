@@ -160,6 +160,18 @@ impl Graph {
         Ok((id, Expr::from_id(self, id)))
     }
 
+    /// Such a node, which errors call by its role.
+    pub(crate) fn standing_for(
+        &self,
+        role: String,
+        (shape, dtype): (&Shape, DType),
+        origin: Origin,
+    ) -> Result<(NodeId, Expr<'_>), GraphError> {
+        let (id, expr) = self.placeholder(shape, dtype, origin)?;
+        self.set_label(id, role);
+        Ok((id, expr))
+    }
+
     /// `[n, ..]` for a shape `[..]` of `n` elements: row `i` is 1 at element `i` and 0 elsewhere.
     fn identity(&self, shape: &Shape, dtype: DType, origin: Origin) -> Expr<'_> {
         self.unit_rows(shape, shape.elements(), 0, dtype, origin)

@@ -104,7 +104,7 @@ impl BatchNorm {
         let graph = x.graph();
         let method = graph.enter(OP);
         let Some(dtype) = x.dtype_for_layer(OP) else { return Expr::poisoned(graph) };
-        let Some(shape) = check_channels(x, 1, self.channels, OP, method.origin()) else {
+        let Some(shape) = check_channels(x, 1, (&self.name, self.channels), OP, method.origin()) else {
             return Expr::poisoned(graph);
         };
         let has_momentum = |momentum| graph.allows_finite(OP, "the momentum", momentum);

@@ -102,7 +102,7 @@ impl<const D: usize> InstanceNorm<D> {
             let expected = format!("rank {}, or {} without a batch,", D + 2, D + 1);
             return x.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
         }
-        if check_channels(x, usize::from(has_batch), self.channels, op, origin).is_none() {
+        if check_channels(x, usize::from(has_batch), (&self.name, self.channels), op, origin).is_none() {
             return poisoned;
         }
         let is_finite = |(what, value)| graph.allows_finite(op, what, value);

@@ -138,7 +138,7 @@ impl LayerNorm {
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
         let method = graph.enter("LayerNorm");
-        let Some((dtype, axes)) = last_axes(x, &self.shape, "LayerNorm", method.origin()) else {
+        let Some((dtype, axes)) = last_axes(x, (&self.name, &self.shape), "LayerNorm", method.origin()) else {
             return Expr::poisoned(graph);
         };
         if !graph.allows_finite("LayerNorm", "eps", self.eps) {
@@ -178,7 +178,7 @@ impl RmsNorm {
     pub fn apply<'g>(&self, x: Expr<'g>) -> Expr<'g> {
         let graph = x.graph();
         let method = graph.enter("RmsNorm");
-        let Some((dtype, axes)) = last_axes(x, &self.shape, "RmsNorm", method.origin()) else {
+        let Some((dtype, axes)) = last_axes(x, (&self.name, &self.shape), "RmsNorm", method.origin()) else {
             return Expr::poisoned(graph);
         };
         let eps = self.eps.unwrap_or(match dtype {
@@ -227,7 +227,7 @@ impl GroupNorm {
         let graph = x.graph();
         let method = graph.enter("GroupNorm");
         let Some(dtype) = x.dtype_for_layer("GroupNorm") else { return Expr::poisoned(graph) };
-        if check_channels(x, 1, self.channels, "GroupNorm", method.origin()).is_none() {
+        if check_channels(x, 1, (&self.name, self.channels), "GroupNorm", method.origin()).is_none() {
             return Expr::poisoned(graph);
         }
         if !graph.allows_finite("GroupNorm", "eps", self.eps) {
@@ -263,23 +263,28 @@ impl Layer for GroupNorm {
     }
 }
 
-/// The dtype of `x` and the axes that a layer over last axes of these extents normalises, if they are its last ones.
-fn last_axes(x: Expr<'_>, extents: &Shape, op: &'static str, origin: crate::Origin) -> Option<(DType, Vec<isize>)> {
+/// The dtype of `x` and the axes that a layer of that name normalises over last axes of these extents, if they are its last ones.
+fn last_axes(
+    x: Expr<'_>,
+    (name, extents): (&str, &Shape),
+    op: &'static str,
+    origin: crate::Origin,
+) -> Option<(DType, Vec<isize>)> {
     let dtype = x.dtype_for_layer(op)?;
     let shape = x.read(op, origin, |_, node| node.shape.clone())?;
     if extents.rank() > 0 && shape.ends_with(extents) {
         return Some((dtype, (1..=extents.rank() as isize).rev().map(|axis| -axis).collect()));
     }
-    let (lhs, rhs) = (x.describe(), "what the layer normalises, its last axes,".to_owned());
+    let (lhs, rhs) = (x.describe(), format!("the last axes that {name:?} normalises"));
     let (lhs_shape, rhs_shape) = (shape, extents.clone());
     x.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape })
 }
 
-/// The shape of `x`, if it has so many channels along that axis.
+/// The shape of `x`, if it has as many channels along that axis as a layer of that name is for.
 pub(super) fn check_channels(
     x: Expr<'_>,
     axis: usize,
-    channels: usize,
+    (name, channels): (&str, usize),
     op: &'static str,
     origin: crate::Origin,
 ) -> Option<Shape> {
@@ -291,7 +296,7 @@ pub(super) fn check_channels(
     if found == channels {
         return Some(shape);
     }
-    let (lhs, rhs) = (x.describe(), "what the layer is for".to_owned());
+    let (lhs, rhs) = (x.describe(), format!("what {name:?} is for"));
     let rhs_shape = shape.with_extent(axis, channels);
     x.fail_without(GraphError::Extent {
         origin,

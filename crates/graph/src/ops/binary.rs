@@ -19,7 +19,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::{NodeId, Origin};
-use crate::op::BinaryFunction;
+use crate::op::{BinaryFunction, Leaf, Op};
 use crate::ops::{Differentiated, Pushed, Rule, sum};
 use crate::shape::Shape;
 
@@ -30,7 +30,9 @@ pub(crate) fn infer(
     rhs: NodeId,
 ) -> Result<(Shape, DType), GraphError> {
     let dtype = rule.same_dtype(lhs, rhs)?;
-    rule.defined_for(lhs, function.row().dtypes)?;
+    // A number beside an expression has its dtype: the expression is what a caller can do something about.
+    let is_number = matches!(rule.node(lhs).op, Op::Leaf(Leaf::Constant { .. }));
+    rule.defined_for(if is_number { rhs } else { lhs }, function.row().dtypes)?;
     Ok((rule.same_shape(lhs, rhs)?.clone(), dtype))
 }
 

@@ -3,11 +3,12 @@
 //!
 //! No column matrix is ever stored: a product reads windows where they stand. Zeros between the elements of an input, which are there in
 //! the gradient of a strided convolution by its input, are not multiplied where that costs: [`spread`] makes dense convolutions of
-//! it, whose results interleave.
+//! it, whose results interleave. Nor is what lies outside of an input, where that is much of what windows see ([`outside`]).
 //!
 //! Which of two equal forms is the faster is decided here, by extents and by that alone; kernels know nothing of convolutions.
 
 mod build;
+mod outside;
 mod spread;
 
 use crate::dtype::DType;
@@ -65,6 +66,9 @@ impl Build<'_> {
         }
         if axes.iter().any(|axis| axis.input_dilation > 1) {
             return self.spread(input, weight, axes);
+        }
+        if let Some(result) = self.without_outside(input, weight, &axes)? {
+            return Ok(result);
         }
         self.dense(input, weight, &axes)
     }

@@ -252,7 +252,8 @@ fn page() -> String {
         "# PyTorch's names here\n\n\
          How one says what PyTorch calls by the name at the left. Each expression is compiled and run by the tests, with its gradients; `x` and\n\
          the like are expressions, `g` is the graph. `torch.nn.functional` is written `F`. Every operator of an expression is a method of a\n\
-         tape's variable too.\n",
+         tape's variable too. What gives a list whose length depends on its arguments (`chunk`, `split` and their like, `unbind`, `meshgrid`), and\n\
+         `scan`, gives a `Result`.\n",
     );
     for (heading, operators) in FAMILIES {
         if operators.is_empty() {

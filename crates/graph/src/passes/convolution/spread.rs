@@ -16,7 +16,7 @@ use crate::ops::convolution::LEADING;
 use crate::passes::convolution::build::Build;
 use crate::shape::Shape;
 
-/// The share of products with zeros up to which blocks are better than phases.
+/// The share of products with zeros, and by results that nobody wants, up to which blocks are better than phases.
 const BLOCKS_WITH_ZEROS: f64 = 1.3;
 
 /// The most phases: each is a step of the plan.
@@ -40,7 +40,8 @@ impl Build<'_> {
             .filter(spread)
             .map(|(place, axis)| {
                 let (kernel, block) = (w[LEADING + place], w[LEADING + place].min(axis.input_dilation));
-                (kernel.next_multiple_of(block) as f64) / kernel as f64
+                let results = steps_of_blocks(axis, block).1 * axis.input_dilation;
+                (kernel.next_multiple_of(block) * results) as f64 / (kernel * axis.extent) as f64
             })
             .product();
         let phases = axes.iter().fold(1usize, |phases, axis| phases.saturating_mul(count(axis)));
@@ -167,12 +168,7 @@ impl Build<'_> {
         let cut = self.permute(cut, order)?;
         let of_blocks = w.with_extent(1, features * block).with_extent(along, number);
         let of_blocks = self.reshape(cut, &of_blocks)?;
-        // The place `v` of a block sees element `j + i` of block `i` at coordinate `j apart + low - v`: the first and last `j` with a
-        // coordinate that is a result.
-        let apart_by = apart as isize;
-        let first = (-low).div_euclid(apart_by) + isize::from((-low).rem_euclid(apart_by) != 0);
-        let last = (extent as isize - 1 - low + block as isize - 1).div_euclid(apart_by);
-        let steps = (last - first + 1).max(0) as usize;
+        let (first, steps) = steps_of_blocks(&axes[place], block);
         axes[place] = ConvolutionAxis { low: -first, ..ConvolutionAxis::dense(steps) };
         let convolution = self.convolution(input, of_blocks, axes)?;
         // [n, g, o block, .., j, ..] -> [n, g, o, .., j, block reversed, ..].
@@ -187,9 +183,19 @@ impl Build<'_> {
         let cut = self.padded(cut, along + 1, 0, 0, apart)?;
         let joined = shape.with_extent(2, features).with_extent(along, steps * apart);
         let joined = self.reshape(cut, &joined)?;
-        let begin = first * apart_by + low - (block as isize - 1);
+        let begin = first * apart as isize + low - (block as isize - 1);
         self.fitted(joined, along, -begin, extent)
     }
+}
+
+/// The place `v` of a block sees element `j + i` of block `i` at coordinate `j apart + low - v`: the first `j` with a coordinate that is a result, and
+/// how many there are to the last.
+fn steps_of_blocks(axis: &ConvolutionAxis, block: usize) -> (isize, usize) {
+    let ConvolutionAxis { extent, input_dilation, low, .. } = *axis;
+    let apart = input_dilation as isize;
+    let first = (-low).div_euclid(apart) + isize::from((-low).rem_euclid(apart) != 0);
+    let last = (extent as isize - 1 - low + block as isize - 1).div_euclid(apart);
+    (first, (last - first + 1).max(0) as usize)
 }
 
 /// How many residues of coordinates there are along an axis: after so many, results see the same places of the weight again.

@@ -23,6 +23,8 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
     type Element: Element;
     type Output: Element;
     type Total: Copy + Default + Send + Sync + std::fmt::Debug;
+    /// What of a total the next result is computed from.
+    type State: Copy + Default + Send + Sync + std::fmt::Debug;
     /// Whether code for the widest vectors is worth its time to build.
     const WIDEST: bool = false;
 
@@ -30,14 +32,21 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// elements at a time can be computed. Such a function takes no factors and no notice of where an element stands.
     const IS_GROUPED: bool = false;
 
+    /// Whether there are factors.
+    const HAS_FACTORS: bool = false;
+
     /// The total of the one element at `position`, whose place along the axis is `index`.
     fn start(source: Source<'_, Self::Element>, position: usize, index: usize) -> Self::Total;
     /// The total of a run and of the element behind it.
     fn grow(total: Self::Total, source: Source<'_, Self::Element>, position: usize, index: usize) -> Self::Total;
     /// The total of two runs, the second behind the first.
     fn join(first: Self::Total, second: Self::Total) -> Self::Total;
-    /// The result of a run.
-    fn result(total: Self::Total) -> Self::Output;
+    /// What the next results are computed from behind a run.
+    fn begin(total: Self::Total) -> Self::State;
+    /// The same behind one more element.
+    fn step(state: Self::State, source: Source<'_, Self::Element>, position: usize, index: usize) -> Self::State;
+    /// The result there.
+    fn result(state: Self::State) -> Self::Output;
 
     /// Whether the results of a run, which is behind all of `before`, may not be what they are if each is computed from the one before it:
     /// because one of them, or one of an earlier run, leaves the range of numbers.
@@ -54,18 +63,6 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
         _now: Self::Output,
     ) -> bool {
         true
-    }
-
-    /// What a total is grown from when no more than results are wanted of it.
-    #[inline(always)]
-    fn begin(total: Self::Total) -> Self::Total {
-        total
-    }
-
-    /// [`Run::grow`] from what [`Run::begin`] gave, where no more than results are wanted.
-    #[inline(always)]
-    fn step(total: Self::Total, source: Source<'_, Self::Element>, position: usize, index: usize) -> Self::Total {
-        Self::grow(total, source, position, index)
     }
 
     /// The total of neighbouring elements in lanes, if their order does not matter.
@@ -86,6 +83,7 @@ impl<T: Element + Summable + std::fmt::Debug> Run for Sum<T> {
     type Element = T;
     type Output = T;
     type Total = T::Total;
+    type State = T::Total;
     const WIDEST: bool = matches!(T::DTYPE, DType::F32);
     const IS_GROUPED: bool = matches!(T::DTYPE, DType::F32 | DType::I32);
 
@@ -107,8 +105,18 @@ impl<T: Element + Summable + std::fmt::Debug> Run for Sum<T> {
     }
 
     #[inline(always)]
-    fn result(total: T::Total) -> T {
-        T::rounded(total)
+    fn begin(total: T::Total) -> T::Total {
+        total
+    }
+
+    #[inline(always)]
+    fn step(state: T::Total, source: Source<'_, T>, position: usize, index: usize) -> T::Total {
+        Self::grow(state, source, position, index)
+    }
+
+    #[inline(always)]
+    fn result(state: T::Total) -> T {
+        T::rounded(state)
     }
 
     fn goes_on(before: T, source: Source<'_, T>, position: usize, now: T) -> bool {
@@ -169,6 +177,7 @@ impl<T: Wide> Run for Product<T> {
     type Element = T;
     type Output = T;
     type Total = Course;
+    type State = f64;
 
     #[inline(always)]
     fn start(source: Source<'_, T>, position: usize, _: usize) -> Course {
@@ -186,23 +195,23 @@ impl<T: Wide> Run for Product<T> {
     }
 
     #[inline(always)]
-    fn result(total: Course) -> T {
-        T::narrow(total.product.mantissa)
+    fn begin(total: Course) -> f64 {
+        total.product.value()
+    }
+
+    #[inline(always)]
+    fn step(state: f64, source: Source<'_, T>, position: usize, _: usize) -> f64 {
+        state * source.elements[position].wide()
+    }
+
+    #[inline(always)]
+    fn result(state: f64) -> T {
+        T::narrow(state)
     }
 
     #[inline(always)]
     fn leaves_range(before: Option<&Course>, run: &Course) -> bool {
         run.leaves_range_behind(before.map_or_else(Scaled::default, |before| before.product))
-    }
-
-    #[inline(always)]
-    fn begin(total: Course) -> Course {
-        Course::of_product(Scaled::unscaled(total.product.value()))
-    }
-
-    #[inline(always)]
-    fn step(total: Course, source: Source<'_, T>, position: usize, _: usize) -> Course {
-        Course::of_product(Scaled::unscaled(total.product.mantissa * source.elements[position].wide()))
     }
 }
 
@@ -214,6 +223,7 @@ impl Run for IntegerProduct {
     type Element = i32;
     type Output = i32;
     type Total = i32;
+    type State = i32;
 
     #[inline(always)]
     fn start(source: Source<'_, i32>, position: usize, _: usize) -> i32 {
@@ -231,8 +241,18 @@ impl Run for IntegerProduct {
     }
 
     #[inline(always)]
-    fn result(total: i32) -> i32 {
+    fn begin(total: i32) -> i32 {
         total
+    }
+
+    #[inline(always)]
+    fn step(state: i32, source: Source<'_, i32>, position: usize, index: usize) -> i32 {
+        Self::grow(state, source, position, index)
+    }
+
+    #[inline(always)]
+    fn result(state: i32) -> i32 {
+        state
     }
 }
 
@@ -262,6 +282,7 @@ impl<T: Element + PartialOrd + std::fmt::Debug, const LARGEST: bool> Run for Ext
     type Element = T;
     type Output = i32;
     type Total = Found<T>;
+    type State = Found<T>;
 
     #[inline(always)]
     fn start(source: Source<'_, T>, position: usize, index: usize) -> Found<T> {
@@ -279,8 +300,18 @@ impl<T: Element + PartialOrd + std::fmt::Debug, const LARGEST: bool> Run for Ext
     }
 
     #[inline(always)]
-    fn result(total: Found<T>) -> i32 {
-        total.index
+    fn begin(total: Found<T>) -> Found<T> {
+        total
+    }
+
+    #[inline(always)]
+    fn step(state: Found<T>, source: Source<'_, T>, position: usize, index: usize) -> Found<T> {
+        Self::grow(state, source, position, index)
+    }
+
+    #[inline(always)]
+    fn result(state: Found<T>) -> i32 {
+        state.index
     }
 }
 
@@ -304,6 +335,8 @@ impl<T: Wide> Run for Recurrence<T> {
     type Element = T;
     type Output = T;
     type Total = Passed;
+    type State = f64;
+    const HAS_FACTORS: bool = true;
 
     #[inline(always)]
     fn start(source: Source<'_, T>, position: usize, _: usize) -> Passed {
@@ -314,7 +347,7 @@ impl<T: Wide> Run for Recurrence<T> {
     #[inline(always)]
     fn grow(total: Passed, source: Source<'_, T>, position: usize, index: usize) -> Passed {
         let factor = total.factor.grown(source.factors[position].wide());
-        let value = Self::step(total, source, position, index).value;
+        let value = Self::step(total.value, source, position, index);
         Passed { factor, value, largest: total.largest.max(value.abs()) }
     }
 
@@ -334,13 +367,17 @@ impl<T: Wide> Run for Recurrence<T> {
     }
 
     #[inline(always)]
-    fn result(total: Passed) -> T {
-        T::narrow(total.value)
+    fn begin(total: Passed) -> f64 {
+        total.value
     }
 
     #[inline(always)]
-    fn step(total: Passed, source: Source<'_, T>, position: usize, _: usize) -> Passed {
-        let value = source.factors[position].wide() * total.value + source.elements[position].wide();
-        Passed { value, ..total }
+    fn step(state: f64, source: Source<'_, T>, position: usize, _: usize) -> f64 {
+        source.factors[position].wide() * state + source.elements[position].wide()
+    }
+
+    #[inline(always)]
+    fn result(state: f64) -> T {
+        T::narrow(state)
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn walk<F: Run>(
 #[inline(always)]
 fn one<F: Run>(total: &mut F::Total, element: &F::Element, result: &mut F::Output) {
     *total = F::join(*total, start::<F>(element));
-    *result = F::result(*total);
+    *result = F::result(F::begin(*total));
 }
 
 #[inline(always)]
@@ -58,7 +58,7 @@ fn group<F: Run, const REVERSED: bool>(total: &mut F::Total, elements: &[F::Elem
         }
     }
     for (result, of_group) in results.iter_mut().zip(totals) {
-        *result = F::result(F::join(*total, of_group));
+        *result = F::result(F::begin(F::join(*total, of_group)));
     }
     *total = F::join(*total, totals[if REVERSED { 0 } else { GROUP - 1 }]);
 }

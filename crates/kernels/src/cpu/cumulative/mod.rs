@@ -7,6 +7,7 @@
 
 mod functions;
 mod groups;
+mod runs;
 mod scaled;
 
 use std::fmt::Debug;
@@ -16,10 +17,11 @@ use arenagrad_graph::{CumulativeFunction, DType, Elements};
 
 use super::buffer::{Operands, typed_mut};
 use super::parallel;
-use super::processor::{Arch, Vectorise, detect, dispatch};
+use super::processor::{Arch, detect, dispatch};
 use crate::cost;
 use crate::kernel::Cumulation;
 use functions::{Extreme, IntegerProduct, Product, Recurrence, Run, Source, Sum};
+use runs::{Results, Totals};
 
 /// A cumulative operation made ready; see [`crate::Kernel::Cumulative`].
 #[derive(Debug)]
@@ -62,13 +64,20 @@ const RUN_ELEMENTS: usize = 8192;
 /// From so many axes on each is one run: they keep the threads busy.
 const MANY_AXES: usize = 64;
 
+/// The same where so many others stand [beside](MANY_BESIDE) each that none waits for its own last result.
+const SOME_AXES: usize = 8;
+
+/// So many axes beside one another are gone through by vectors.
+const MANY_BESIDE: usize = 16;
+
 /// How many runs are gone through side by side, so that none waits for its own last result.
 const SIDE_BY_SIDE: usize = 8;
 
 impl Cumulative {
     pub(super) fn new(function: Cumulation, dtype: DType, extents: [usize; 3], is_reversed: bool) -> Self {
         let [outer, extent, inner] = extents;
-        let run = if outer >= MANY_AXES { extent } else { (RUN_ELEMENTS / inner).clamp(SHORTEST_RUN, LONGEST_RUN) };
+        let is_whole = outer >= MANY_AXES || (outer >= SOME_AXES && inner >= MANY_BESIDE);
+        let run = if is_whole { extent } else { (RUN_ELEMENTS / inner).clamp(SHORTEST_RUN, LONGEST_RUN) };
         let scheme = Scheme { outer, extent, inner, is_reversed, run, arch: detect() };
         let tasks = parallel::tasks(cost::cumulative(function, dtype, extents));
         Cumulative(match (function, dtype) {
@@ -138,6 +147,8 @@ struct Scratch<F: Run> {
     totals: Vec<F::Total>,
     /// The totals of all runs so far.
     running: Vec<F::Total>,
+    /// What the next results are computed from, for each task of runs.
+    states: Vec<F::State>,
 }
 
 impl<F: Run> Typed<F> {
@@ -151,7 +162,11 @@ impl<F: Run> Typed<F> {
             (runs, _) => runs,
         };
         let none = F::Total::default();
-        let scratch = Scratch { totals: vec![none; kept * scheme.inner], running: vec![none; scheme.inner] };
+        let scratch = Scratch {
+            totals: vec![none; kept * scheme.inner],
+            running: vec![none; scheme.inner],
+            states: vec![F::State::default(); of_runs * scheme.inner],
+        };
         Box::new(Typed::<F> { scheme, of_runs, scratch: vec![scratch; of_axes] })
     }
 }
@@ -255,7 +270,7 @@ impl Scheme {
         result: &mut [F::Output],
     ) {
         let runs = self.runs();
-        let Scratch { totals, running } = scratch;
+        let Scratch { totals, running, states } = scratch;
         let side_by_side = if of_runs > 1 { runs } else { SIDE_BY_SIDE };
         let (mut first, mut rest) = (0, &mut *result);
         while runs > 1 && first < runs {
@@ -266,12 +281,14 @@ impl Scheme {
                 break;
             }
             let (part, others) = self.split(rest, first, now);
-            self.divide_results::<F>(of_runs, first, totals, source, part);
+            self.divide_results::<F>(states, first, totals, source, part);
             (first, rest) = (first + now, others);
         }
         if first < runs || !self.go_on::<F>(source, result) {
             let whole = Scheme { run: self.extent, ..*self };
-            dispatch(self.arch, Results::<F> { scheme: &whole, first: 0, starts: running, source, result });
+            let states = &mut states[..self.inner];
+            // Nothing is before the only run.
+            dispatch(self.arch, Results::<F> { scheme: &whole, first: 0, starts: running, states, source, result });
         }
     }
 
@@ -305,29 +322,32 @@ impl Scheme {
         );
     }
 
+    /// The results of runs from run `first` on, by as many tasks as there are states for.
     fn divide_results<F: Run>(
         &self,
-        tasks: usize,
+        states: &mut [F::State],
         first: usize,
-        starts: &mut [F::Total],
+        starts: &[F::Total],
         source: Source<'_, F::Element>,
         result: &mut [F::Output],
     ) {
         if starts.is_empty() {
             return;
         }
-        let runs = starts.len() / self.inner;
+        let (runs, tasks) = (starts.len() / self.inner, states.len() / self.inner);
         let half = tasks / 2;
         let cut = if tasks <= 1 { 0 } else { parallel::cut(0..runs, half, tasks, SIDE_BY_SIDE) };
         if cut == 0 || cut == runs {
-            dispatch(self.arch, Results::<F> { scheme: self, first, starts, source, result });
+            let states = &mut states[..self.inner];
+            dispatch(self.arch, Results::<F> { scheme: self, first, starts, states, source, result });
             return;
         }
-        let (head_starts, tail_starts) = starts.split_at_mut(cut * self.inner);
+        let (head_states, tail_states) = states.split_at_mut(half * self.inner);
+        let (head_starts, tail_starts) = starts.split_at(cut * self.inner);
         let (head, tail) = self.split(result, first, cut);
         parallel::join(
-            || self.divide_results::<F>(half, first, head_starts, source, head),
-            || self.divide_results::<F>(tasks - half, first + cut, tail_starts, source, tail),
+            || self.divide_results::<F>(head_states, first, head_starts, source, head),
+            || self.divide_results::<F>(tail_states, first + cut, tail_starts, source, tail),
         );
     }
 }
@@ -350,127 +370,4 @@ fn join_totals<F: Run>(first: usize, totals: &mut [F::Total], running: &mut [F::
         }
     }
     leaves_range
-}
-
-/// The totals of runs from run `first` on.
-struct Totals<'a, F: Run> {
-    scheme: &'a Scheme,
-    first: usize,
-    totals: &'a mut [F::Total],
-    source: Source<'a, F::Element>,
-}
-
-impl<F: Run> Vectorise for Totals<'_, F> {
-    type Output = ();
-    const WIDEST: bool = F::WIDEST;
-
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Totals { scheme, first, totals, source } = self;
-        let inner = scheme.inner;
-        for (run, totals) in (first..).zip(totals.chunks_exact_mut(inner)) {
-            let places = scheme.places(run);
-            if inner == 1 {
-                let (low, high) = (scheme.index(places.start), scheme.index(places.end - 1));
-                if let Some(total) = F::in_lanes(&source.elements[low.min(high)..=low.max(high)]) {
-                    totals[0] = total;
-                    continue;
-                }
-            }
-            for place in places.clone() {
-                let index = scheme.index(place);
-                for (column, total) in totals.iter_mut().enumerate() {
-                    let position = index * inner + column;
-                    *total = if place == places.start {
-                        F::start(source, position, index)
-                    } else {
-                        F::grow(*total, source, position, index)
-                    };
-                }
-            }
-        }
-    }
-}
-
-/// The results of runs from run `first` on, `result`, from the totals of all that is before each, which are spent.
-struct Results<'a, F: Run> {
-    scheme: &'a Scheme,
-    first: usize,
-    starts: &'a mut [F::Total],
-    source: Source<'a, F::Element>,
-    result: &'a mut [F::Output],
-}
-
-impl<F: Run> Vectorise for Results<'_, F> {
-    type Output = ();
-    const WIDEST: bool = F::WIDEST;
-
-    #[inline(always)]
-    fn run<const FUSED: bool>(self) {
-        let Results { scheme, mut first, starts, source, result } = self;
-        let inner = scheme.inner;
-        let from = first * scheme.run;
-        let count = result.len() / inner;
-        // Where the results of a place stand among those that are computed here.
-        let target = |place: usize| if scheme.is_reversed { count - 1 - (place - from) } else { place - from };
-        let mut rest = starts;
-        if first == 0 {
-            let (states, others) = rest.split_at_mut(inner);
-            let index = scheme.index(0);
-            for (column, state) in states.iter_mut().enumerate() {
-                *state = F::begin(F::start(source, index * inner + column, index));
-                result[target(0) * inner + column] = F::result(*state);
-            }
-            walk::<F>(scheme, 1..scheme.places(0).end, states, source, result, &target);
-            (first, rest) = (1, others);
-        }
-        rest.iter_mut().for_each(|state| *state = F::begin(*state));
-        if inner == 1 && !F::IS_GROUPED {
-            while rest.len() >= SIDE_BY_SIDE && (first + SIDE_BY_SIDE) * scheme.run <= scheme.extent {
-                let (states, others) = rest.split_at_mut(SIDE_BY_SIDE);
-                let mut side: [F::Total; SIDE_BY_SIDE] = std::array::from_fn(|number| states[number]);
-                for step in 0..scheme.run {
-                    for (number, state) in side.iter_mut().enumerate() {
-                        let place = (first + number) * scheme.run + step;
-                        let index = scheme.index(place);
-                        *state = F::step(*state, source, index, index);
-                        result[target(place)] = F::result(*state);
-                    }
-                }
-                (first, rest) = (first + SIDE_BY_SIDE, others);
-            }
-        }
-        for (run, states) in (first..).zip(rest.chunks_exact_mut(inner)) {
-            walk::<F>(scheme, scheme.places(run), states, source, result, &target);
-        }
-    }
-}
-
-/// Steps through places of an axis and those beside it.
-#[inline(always)]
-fn walk<F: Run>(
-    scheme: &Scheme,
-    places: Range<usize>,
-    states: &mut [F::Total],
-    source: Source<'_, F::Element>,
-    result: &mut [F::Output],
-    target: &impl Fn(usize) -> usize,
-) {
-    let inner = scheme.inner;
-    if let ([state], true, false) = (&mut *states, F::IS_GROUPED, places.is_empty()) {
-        let (first, last) = (places.start, places.end - 1);
-        let ends = |ends: [usize; 2]| ends[0].min(ends[1])..=ends[0].max(ends[1]);
-        let elements = &source.elements[ends([scheme.index(first), scheme.index(last)])];
-        let results = &mut result[ends([target(first), target(last)])];
-        groups::walk::<F>(scheme.is_reversed, state, elements, results);
-        return;
-    }
-    for place in places {
-        let (index, row) = (scheme.index(place), target(place) * inner);
-        let results = &mut result[row..row + inner];
-        for (column, (state, result)) in states.iter_mut().zip(results).enumerate() {
-            *state = F::step(*state, source, index * inner + column, index);
-            *result = F::result(*state);
-        }
-    }
 }

@@ -43,12 +43,6 @@ impl Scaled {
         Scaled { mantissa: self.mantissa * other.mantissa, exponent }.brought_near(2 * NEAR)
     }
 
-    /// What holds a number as it is, for a product that is no longer scaled.
-    #[inline(always)]
-    pub(super) fn unscaled(mantissa: f64) -> Self {
-        Scaled { mantissa, exponent: 0 }
-    }
-
     /// The power of two at or below a number's magnitude. Of 0, and of what is infinite or NaN, it means nothing.
     #[inline(always)]
     fn power(self) -> i32 {

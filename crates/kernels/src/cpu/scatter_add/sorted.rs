@@ -15,8 +15,14 @@ use crate::cpu::registers::BLOCK;
 use crate::cpu::walk;
 use crate::units::Units;
 
-/// The bits of a digit: its counts stay in the nearest cache.
+/// The most bits of a digit: its counts stay in the nearest cache.
 const DIGIT: u32 = 11;
+
+/// The most bits of a digit where that saves a pass over units that stay in a near cache themselves.
+const LONG_DIGIT: u32 = 13;
+
+/// The most units that do.
+const NEAR_UNITS: usize = 1 << 17;
 
 /// Units from which sorting by digits is cheaper than by comparison.
 const BY_DIGITS: usize = 512;
@@ -68,7 +74,7 @@ impl<T: Scattered> Sorted<T> {
             keys: vec![0; units],
             length: 0,
             spare: vec![0; if units < BY_DIGITS { 0 } else { units }],
-            counts: vec![0; 1 << DIGIT],
+            counts: vec![0; 1 << if units <= NEAR_UNITS { LONG_DIGIT } else { DIGIT }],
             unit_bits,
             place_bits,
             indices: vec![0; BLOCK.min(units)],
@@ -121,7 +127,7 @@ impl<T: Scattered> Sorted<T> {
             self.keys[..self.length].sort_unstable();
             return;
         }
-        let passes = self.place_bits.div_ceil(DIGIT);
+        let passes = self.place_bits.div_ceil(self.counts.len().ilog2());
         let digit = self.place_bits.div_ceil(passes.max(1));
         for pass in 0..passes {
             let shift = self.unit_bits + pass * digit;

@@ -1,0 +1,156 @@
+//! Runs gone through: once for their totals, and once more for results from what is before each.
+
+use std::ops::Range;
+
+use super::functions::{Run, Source};
+use super::{SIDE_BY_SIDE, Scheme, groups};
+use crate::cpu::processor::Vectorise;
+
+/// The totals of runs from run `first` on.
+pub(super) struct Totals<'a, F: Run> {
+    pub(super) scheme: &'a Scheme,
+    pub(super) first: usize,
+    pub(super) totals: &'a mut [F::Total],
+    pub(super) source: Source<'a, F::Element>,
+}
+
+impl<F: Run> Vectorise for Totals<'_, F> {
+    type Output = ();
+    const WIDEST: bool = F::WIDEST;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let Totals { scheme, first, totals, source } = self;
+        let inner = scheme.inner;
+        for (run, totals) in (first..).zip(totals.chunks_exact_mut(inner)) {
+            let places = scheme.places(run);
+            if inner == 1 {
+                let (low, high) = (scheme.index(places.start), scheme.index(places.end - 1));
+                if let Some(total) = F::in_lanes(&source.elements[low.min(high)..=low.max(high)]) {
+                    totals[0] = total;
+                    continue;
+                }
+            }
+            for place in places.clone() {
+                let index = scheme.index(place);
+                for (column, total) in totals.iter_mut().enumerate() {
+                    let position = index * inner + column;
+                    *total = if place == places.start {
+                        F::start(source, position, index)
+                    } else {
+                        F::grow(*total, source, position, index)
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// The results of runs from run `first` on, `result`, from the totals of all that is before each.
+pub(super) struct Results<'a, F: Run> {
+    pub(super) scheme: &'a Scheme,
+    pub(super) first: usize,
+    pub(super) starts: &'a [F::Total],
+    pub(super) states: &'a mut [F::State],
+    pub(super) source: Source<'a, F::Element>,
+    pub(super) result: &'a mut [F::Output],
+}
+
+impl<F: Run> Vectorise for Results<'_, F> {
+    type Output = ();
+    const WIDEST: bool = F::WIDEST;
+
+    #[inline(always)]
+    fn run<const FUSED: bool>(self) {
+        let Results { scheme, mut first, starts, states, source, result } = self;
+        let inner = scheme.inner;
+        let from = first * scheme.run;
+        let count = result.len() / inner;
+        // Where the results of a place stand among those that are computed here.
+        let target = |place: usize| if scheme.is_reversed { count - 1 - (place - from) } else { place - from };
+        let mut rest = starts;
+        if first == 0 {
+            let index = scheme.index(0);
+            for (column, state) in states.iter_mut().enumerate() {
+                *state = F::begin(F::start(source, index * inner + column, index));
+                result[target(0) * inner + column] = F::result(*state);
+            }
+            if F::IS_GROUPED && inner == 1 {
+                let total = F::start(source, index, index);
+                walk_groups::<F>(scheme, 1..scheme.places(0).end, total, source, result, &target);
+            } else {
+                walk::<F>(scheme, 1..scheme.places(0).end, states, source, result, &target);
+            }
+            (first, rest) = (1, &starts[inner..]);
+        }
+        if inner == 1 && !F::IS_GROUPED {
+            while rest.len() >= SIDE_BY_SIDE && (first + SIDE_BY_SIDE) * scheme.run <= scheme.extent {
+                let (starts, others) = rest.split_at(SIDE_BY_SIDE);
+                let mut side: [F::State; SIDE_BY_SIDE] = std::array::from_fn(|number| F::begin(starts[number]));
+                for step in 0..scheme.run {
+                    for (number, state) in side.iter_mut().enumerate() {
+                        let place = (first + number) * scheme.run + step;
+                        let index = scheme.index(place);
+                        *state = F::step(*state, source, index, index);
+                        result[target(place)] = F::result(*state);
+                    }
+                }
+                (first, rest) = (first + SIDE_BY_SIDE, others);
+            }
+        }
+        for (run, starts) in (first..).zip(rest.chunks_exact(inner)) {
+            if let ([total], true) = (starts, F::IS_GROUPED) {
+                walk_groups::<F>(scheme, scheme.places(run), *total, source, result, &target);
+                continue;
+            }
+            states.iter_mut().zip(starts).for_each(|(state, &total)| *state = F::begin(total));
+            walk::<F>(scheme, scheme.places(run), states, source, result, &target);
+        }
+    }
+}
+
+/// Steps through places of a single axis, a group at a time.
+#[inline(always)]
+fn walk_groups<F: Run>(
+    scheme: &Scheme,
+    places: Range<usize>,
+    mut total: F::Total,
+    source: Source<'_, F::Element>,
+    result: &mut [F::Output],
+    target: &impl Fn(usize) -> usize,
+) {
+    if places.is_empty() {
+        return;
+    }
+    let (first, last) = (places.start, places.end - 1);
+    let ends = |ends: [usize; 2]| ends[0].min(ends[1])..=ends[0].max(ends[1]);
+    let elements = &source.elements[ends([scheme.index(first), scheme.index(last)])];
+    let results = &mut result[ends([target(first), target(last)])];
+    groups::walk::<F>(scheme.is_reversed, &mut total, elements, results);
+}
+
+/// Steps through places of an axis and those beside it.
+#[inline(always)]
+fn walk<F: Run>(
+    scheme: &Scheme,
+    places: Range<usize>,
+    states: &mut [F::State],
+    source: Source<'_, F::Element>,
+    result: &mut [F::Output],
+    target: &impl Fn(usize) -> usize,
+) {
+    let inner = scheme.inner;
+    let states = &mut states[..inner];
+    for place in places {
+        let index = scheme.index(place);
+        let results = &mut result[target(place) * inner..][..inner];
+        // Rows of one length, so that no column need be looked for in each.
+        let elements = &source.elements[index * inner..][..inner];
+        let factors = if F::HAS_FACTORS { &source.factors[index * inner..][..inner] } else { &[] };
+        let row = Source { elements, factors };
+        for column in 0..inner {
+            states[column] = F::step(states[column], row, column, index);
+            results[column] = F::result(states[column]);
+        }
+    }
+}
