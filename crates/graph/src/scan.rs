@@ -43,8 +43,8 @@ impl Graph {
     /// `body(carries, elements)` gives the next carries, of the shapes and dtypes of these, and outputs. The first carries are `initial`.
     /// The results are the last carries, and each output stacked along a new first axis. A sequence of shape `[steps, ..]` has elements of shape `[..]`; without
     /// elements the initial carries come back, and stacks of extent 0. The body may use other expressions of the graph, weights among them, and
-    /// layers: what it declares is declared once, for all steps. Indices that are elements of a sequence are not checked on the host: one out of range gives NaN. An input of
-    /// indices that the body uses as it is, the same in each step, is checked at each run.
+    /// layers: what it declares is declared once, for all steps. Indices that are elements of a sequence are not checked on the host: one
+    /// out of range gives NaN. An input of indices that the body uses as it is, the same in each step, is checked at each run.
     ///
     /// The plan of a loop has as many steps for two elements as for a million. Both modes of differentiation give loops, which can be
     /// differentiated again; reverse mode keeps of each step what it needs. What of the body no carry goes into, or no next carry
@@ -53,8 +53,9 @@ impl Graph {
     /// outputs, holds that for one step at a time.
     ///
     /// Errors: sequences of different extents, without axes, or none and no length given; another number of next carries than of
-    /// carries, a shape or dtype that differs; an expression of another graph; a state that the body updates or a draw without a seed of its own; a body that rewinds the graph to
-    /// before the loop, or removes what the loop is made of. Nothing is left in the graph then.
+    /// carries, a shape or dtype that differs; an expression of another graph; a state that the body updates, or a draw without a seed and a
+    /// step of its own; a body that rewinds the graph to before the loop, or removes what the loop is made of. Nothing is left in the
+    /// graph then.
     ///
     /// ```
     /// let g = arenagrad_graph::Graph::new();
