@@ -53,6 +53,8 @@ pub(crate) struct Arena {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) names: HashMap<String, u32>,
     pub(crate) labels: HashMap<NodeKey, String>,
+    /// What placeholders stand for, where errors call them by it.
+    pub(crate) roles: HashMap<NodeKey, Role>,
     /// The next values of states that layers have asked for.
     pub(crate) updates: Updates,
     /// The layers that were applied.
@@ -72,6 +74,24 @@ pub(crate) struct Arena {
     /// Rewinds, by number and the ordinal to which they went back, without those that a later one went below: both numbers
     /// ascend. By it a mark knows whether the graph was cut short beneath it.
     pub(crate) floors: Vec<(u64, u32)>,
+}
+
+/// What a placeholder stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    Carry(usize),
+    Element(usize),
+    UpstreamGradient,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Role::Carry(number) => write!(f, "carry {number}"),
+            Role::Element(number) => write!(f, "an element of sequence {number}"),
+            Role::UpstreamGradient => f.write_str("the upstream gradient"),
+        }
+    }
 }
 
 /// How far a graph has grown: what it is cut back to.
@@ -423,9 +443,8 @@ impl Arena {
     pub(crate) fn describe(&self, id: NodeId) -> String {
         let called = self.labels.get(&id.key).map(String::as_str);
         match (called.or_else(|| self.label(id.key)), self.nodes.get(id.key)) {
-            // What stands for a tensor was given no name, but is called by what it stands for.
-            (Some(role), Some(Node { op: Op::Leaf(Leaf::Placeholder), .. })) => role.to_owned(),
             (Some(label), _) => format!("{label:?}"),
+            (None, Some(_)) if self.roles.contains_key(&id.key) => self.roles[&id.key].to_string(),
             (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
             (None, None) => "a removed node".to_owned(),
         }
@@ -446,6 +465,9 @@ impl Arena {
         }
         if !self.labels.is_empty() {
             self.labels.remove(&key);
+        }
+        if matches!(node.op, Op::Leaf(Leaf::Placeholder)) {
+            self.roles.remove(&key);
         }
         if !self.requirements.is_empty() {
             self.requirements.remove(&key);

@@ -7,7 +7,7 @@
 //!
 //! What this does not know: how to check that the gradients are right. That is what a numerical check is for.
 
-use crate::arena::Graph;
+use crate::arena::{Graph, Role};
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
@@ -126,11 +126,8 @@ impl Graph {
             let (op, operand, expected) = ("custom_gradient", value.describe(), "a float");
             return Err(GraphError::DType { origin, op, operand, dtype, expected });
         }
-        let role = String::from("the upstream gradient");
-        let (upstream, upstream_expr) = self.standing_for(role, (&shape, dtype), origin)?;
+        let (upstream, upstream_expr) = self.standing_for(Role::UpstreamGradient, (&shape, dtype), origin)?;
         let gradients = function.backward(&context, upstream_expr);
-        // A graph that is printed has a number for it.
-        self.arena_mut().labels.remove(&upstream.key);
         self.check()?;
         if gradients.len() != operands.len() {
             return Err(GraphError::GradientCount {

@@ -80,10 +80,24 @@ impl Graph {
         result
     }
 
-    /// The layers that were applied in this graph, outer ones before their parts.
+    /// The layers that were applied in this graph, outer ones before their parts. Those in the body of a loop are part of the body, and not of the graph,
+    /// but for what is computed once for all steps.
     pub fn layers(&self) -> Vec<AppliedLayer> {
         let arena = self.arena();
-        let alive = |layer: &&AppliedLayer| layer.output.is_some_and(|output| arena.nodes.contains_key(output.key));
-        arena.layers.iter().filter(alive).cloned().collect()
+        // The layers that the next one may be part of, dead ones too: the depth of each, and how many alive ones it and those around it are.
+        let mut around: Vec<(usize, usize)> = Vec::new();
+        let mut alive = Vec::new();
+        for layer in &arena.layers {
+            while around.last().is_some_and(|(depth, _)| *depth >= layer.depth) {
+                around.pop();
+            }
+            let depth = around.last().map_or(0, |(_, alive)| *alive);
+            let is_alive = layer.output.is_some_and(|output| arena.nodes.contains_key(output.key));
+            if is_alive {
+                alive.push(AppliedLayer { depth, ..layer.clone() });
+            }
+            around.push((layer.depth, depth + usize::from(is_alive)));
+        }
+        alive
     }
 }

@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use crate::arena::Graph;
+use crate::arena::{Graph, Role};
 use crate::autodiff::scan::Loop;
 use crate::body::{Body, Cut, ScanResult};
 use crate::error::GraphError;
@@ -128,13 +128,12 @@ impl Graph {
         let mut elements: Vec<Expr<'g>> = Vec::with_capacity(sequences.len());
         for (number, id) in initial_ids.iter().enumerate() {
             let node = self.node(*id)?;
-            carries.push(self.standing_for(format!("carry {number}"), (&node.shape, node.dtype), origin)?.1);
+            carries.push(self.standing_for(Role::Carry(number), (&node.shape, node.dtype), origin)?.1);
         }
         for (number, id) in sequence_ids.iter().enumerate() {
             let node = self.node(*id)?;
             let shape = node.shape.iter().skip(1).copied().collect();
-            let role = format!("an element of sequence {number}");
-            elements.push(self.standing_for(role, (&shape, node.dtype), origin)?.1);
+            elements.push(self.standing_for(Role::Element(number), (&shape, node.dtype), origin)?.1);
         }
         let (next, outputs) = body(&carries, &elements);
         self.check()?;

@@ -220,7 +220,7 @@ fn weights_differ_between_rounds_and_runs_where_they_are_written() {
             let next = (h.matmul(steady) + h.matmul(weight) + h.matmul(elements[0])).tanh();
             // The element is another in each round of the outer loop, and the same in both of the inner one.
             let within = g
-                .scan_with(twice.clone(), &[next], &[], |h, _| (vec![inner(h[0], steady, elements[0])], vec![]))
+                .scan_with(twice, &[next], &[], |h, _| (vec![inner(h[0], steady, elements[0])], vec![]))
                 .expect("a loop");
             (vec![within.carries[0], (weight * 0.5).sin()], vec![])
         })

@@ -4,7 +4,7 @@
 //! forward mode from the identity as tangents, one for each element of the input, whichever are fewer; see [`Mode`]. Either
 //! way the derivative is built once and computed for all directions in one batch.
 
-use crate::arena::Graph;
+use crate::arena::{Graph, Role};
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -163,12 +163,12 @@ impl Graph {
     /// Such a node, which errors call by its role.
     pub(crate) fn standing_for(
         &self,
-        role: String,
+        role: Role,
         (shape, dtype): (&Shape, DType),
         origin: Origin,
     ) -> Result<(NodeId, Expr<'_>), GraphError> {
         let (id, expr) = self.placeholder(shape, dtype, origin)?;
-        self.set_label(id, role);
+        self.arena_mut().roles.insert(id.key, role);
         Ok((id, expr))
     }
 

@@ -126,7 +126,7 @@ pub(super) struct PackedProduct<'a, T: Real> {
     /// As many as [`Extents::totals`] says.
     pub(super) totals: &'a mut [T::Total],
     pub(super) rows: Range<usize>,
-    /// All of them, or whole panels of a right operand that is not packed beforehand.
+    /// All of them, or whole panels of the right operand.
     pub(super) columns: Range<usize>,
     pub(super) result: &'a mut [T],
 }

@@ -15,9 +15,9 @@ use super::windows;
 pub(super) struct Scratch<T: Real> {
     /// What each task computes where columns are divided.
     pub(super) blocks: ColumnBlocks<T>,
-    /// The packed right operand of the batch that all tasks work at, where it is packed beforehand.
+    /// The packed right operand of the batch that all tasks work at, where it is packed beforehand; that of all batches, where it is kept.
     pub(super) packed_rhs: AlignedVec<T>,
-    /// Whether that is what it was packed for in a run before, which is kept.
+    /// Whether it still holds what a run before packed, where that is kept.
     pub(super) has_rhs: bool,
     pub(super) tasks: Vec<Own<T>>,
 }

@@ -3,8 +3,8 @@
 //! They are what gradients of convolutions by their inputs are where a kernel is large beside the results, and what a transposed convolution of a few
 //! elements is.
 //!
-//! * *Single elements*: along an axis with one element, a result sees that element by one place of the weight, and by none beyond. The
-//!   places become features of a convolution with one result there.
+//! * *Single elements*: along an axis with one element, a result sees that element by one place of the weight, if at all. The
+//!   places become features of a convolution with one result there, and what sees nothing is zeros.
 //! * *Parts*: an axis of results is cut into parts, each a convolution with those places of the weight that see an element from
 //!   there; they stand side by side.
 
@@ -15,7 +15,7 @@ use crate::ops::convolution::LEADING;
 use crate::passes::convolution::build::Build;
 use crate::shape::Shape;
 
-/// The most parts of an axis.
+/// The most parts of an axis. Each is a step of the plan, or several where other axes are cut too.
 const MOST_PARTS: usize = 4;
 
 /// By what each part beyond the first must pay for itself.
@@ -38,7 +38,8 @@ impl Build<'_> {
         weight: NodeId,
         axes: &[ConvolutionAxis],
     ) -> Result<Option<NodeId>, GraphError> {
-        let (x, w) = (self.shape(input), self.shape(weight));
+        let x = self.shape(input);
+        let w = self.shape(weight);
         let is_single = |&(place, axis): &(usize, &ConvolutionAxis)| {
             let (elements, kernel) = (x[LEADING + place], w[LEADING + place]);
             elements == 1 && kernel > 1 && (axis.stride, axis.dilation) == (1, 1)
@@ -46,6 +47,18 @@ impl Build<'_> {
         if let Some((place, _)) = axes.iter().enumerate().find(is_single) {
             return self.single(input, weight, axes.to_vec(), place).map(Some);
         }
+        self.cut(input, weight, axes, 0)
+    }
+
+    /// The convolution in parts of the first axis from `from` on that is better cut, and of those behind it.
+    fn cut(
+        &mut self,
+        input: NodeId,
+        weight: NodeId,
+        axes: &[ConvolutionAxis],
+        from: usize,
+    ) -> Result<Option<NodeId>, GraphError> {
+        let (x, w) = (self.shape(input), self.shape(weight));
         let [c, o] = [w[2], w[1]];
         if (c, o) == (1, 1) {
             // Sums of so few terms cost less than another step.
@@ -55,7 +68,7 @@ impl Build<'_> {
         if results < RESULTS_OF_PLACE || results.saturating_mul(w.elements()) < WORK {
             return Ok(None);
         }
-        for (place, axis) in axes.iter().enumerate() {
+        for (place, axis) in axes.iter().enumerate().skip(from) {
             let sight = Sight { elements: x[LEADING + place], kernel: w[LEADING + place], axis };
             let parts = sight.best_parts();
             if parts > 1 {
@@ -75,10 +88,17 @@ impl Build<'_> {
     ) -> Result<NodeId, GraphError> {
         let (w, along, rank) = (self.shape(weight), LEADING + place, axes.len());
         let (kernel, features) = (w[along], w[1]);
-        let ConvolutionAxis { extent, low, .. } = axes[place];
-        // Result `r` sees the element by place `low - r`, which is `kernel - 1 - low + r` of the places from the last on.
+        let ConvolutionAxis { extent: all, low, .. } = axes[place];
+        // Result `r` sees the element by place `low - r`, which is `kernel - 1 - low + r` of the places from the last on. Those that see it:
+        let (last, count) = (kernel as isize - 1, all as isize);
+        let (first, end) = ((low - last).clamp(0, count), (low + 1).clamp(0, count));
+        if first >= end {
+            let shape = [self.shape(input)[0], self.shape(input)[1], features];
+            return self.constant(0.0, &shape.into_iter().chain(axes.iter().map(|axis| axis.extent)).collect());
+        }
+        let extent = (end - first) as usize;
         let flipped = self.flip(weight, [along].into_iter().collect())?;
-        let seen = self.fitted(flipped, along, kernel as isize - 1 - low, extent)?;
+        let seen = self.along(flipped, along, [(last - low + first) as usize, 1, extent])?;
         // [g, o, c, .., extent, ..] -> [g, o extent, c, .., 1, ..].
         let order = [0, 1, along].into_iter().chain((2..LEADING + rank).filter(|&axis| axis != along)).collect();
         let seen = self.permute(seen, order)?;
@@ -96,7 +116,8 @@ impl Build<'_> {
             .chain([LEADING])
             .chain((along..LEADING + rank - 1).map(behind))
             .collect();
-        self.permute(cut, order)
+        let seeing = self.permute(cut, order)?;
+        self.padded(seeing, along, first as usize, 0, all)
     }
 
     /// The axis at `place` in so many parts.
@@ -122,7 +143,10 @@ impl Build<'_> {
                 self.constant(0.0, &leading.chain(axes.iter().map(|axis| axis.extent)).collect())?
             } else {
                 let seen = self.along(weight, along, [tap, 1, taps])?;
-                self.convolution(input, seen, axes)?
+                match self.cut(input, seen, &axes, place + 1)? {
+                    Some(result) => result,
+                    None => self.dense(input, seen, &axes)?,
+                }
             });
         }
         self.concat(results, along)

@@ -64,11 +64,11 @@ const RUN_ELEMENTS: usize = 8192;
 /// From so many axes on each is one run: they keep the threads busy.
 const MANY_AXES: usize = 64;
 
-/// The same where so many others stand [beside](MANY_BESIDE) each that none waits for its own last result.
+/// The same where there are so many with those [beside](MANY_BESIDE) them that none waits for its own last result.
 const SOME_AXES: usize = 8;
 
-/// So many axes beside one another are gone through by vectors.
-const MANY_BESIDE: usize = 16;
+/// So many with those beside them are worth the threads that have nothing to do.
+const MANY_BESIDE: usize = 1024;
 
 /// How many runs are gone through side by side, so that none waits for its own last result.
 const SIDE_BY_SIDE: usize = 8;
@@ -76,7 +76,7 @@ const SIDE_BY_SIDE: usize = 8;
 impl Cumulative {
     pub(super) fn new(function: Cumulation, dtype: DType, extents: [usize; 3], is_reversed: bool) -> Self {
         let [outer, extent, inner] = extents;
-        let is_whole = outer >= MANY_AXES || (outer >= SOME_AXES && inner >= MANY_BESIDE);
+        let is_whole = outer >= MANY_AXES || (outer >= SOME_AXES && outer * inner >= MANY_BESIDE);
         let run = if is_whole { extent } else { (RUN_ELEMENTS / inner).clamp(SHORTEST_RUN, LONGEST_RUN) };
         let scheme = Scheme { outer, extent, inner, is_reversed, run, arch: detect() };
         let tasks = parallel::tasks(cost::cumulative(function, dtype, extents));

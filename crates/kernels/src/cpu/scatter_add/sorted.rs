@@ -18,22 +18,25 @@ use crate::units::Units;
 /// The most bits of a digit: its counts stay in the nearest cache.
 const DIGIT: u32 = 11;
 
-/// The most bits of a digit where that saves a pass over units that stay in a near cache themselves.
+/// The most bits of a digit where that may save a pass over [so many](NEAR_UNITS) units.
 const LONG_DIGIT: u32 = 13;
 
-/// The most units that do.
-const NEAR_UNITS: usize = 1 << 17;
+/// How many units there are then: they stay in a near cache, and their passes cost more than the counts.
+const NEAR_UNITS: Range<usize> = 1 << 12..1 << 17;
 
 /// Units from which sorting by digits is cheaper than by comparison.
 const BY_DIGITS: usize = 512;
 
-/// How many units are asked for before they are added.
+/// How many units are asked for before the first of a place is added, and so many more.
 const UNITS_AHEAD: usize = 8;
 
 /// The columns whose totals are in registers while the units of a place are added to them, where there are so many.
 const COLUMNS_AT_ONCE: usize = 32;
 
-/// The same for the columns that are left.
+/// The elements of updates that the nearest cache holds.
+const NEAR_ELEMENTS: usize = 4096;
+
+/// As many columns as are left are added in smaller groups.
 const FEW_COLUMNS: usize = 8;
 
 /// A scatter-add in the order of the places.
@@ -74,7 +77,7 @@ impl<T: Scattered> Sorted<T> {
             keys: vec![0; units],
             length: 0,
             spare: vec![0; if units < BY_DIGITS { 0 } else { units }],
-            counts: vec![0; 1 << if units <= NEAR_UNITS { LONG_DIGIT } else { DIGIT }],
+            counts: vec![0; 1 << if NEAR_UNITS.contains(&units) { LONG_DIGIT } else { DIGIT }],
             unit_bits,
             place_bits,
             indices: vec![0; BLOCK.min(units)],
@@ -213,9 +216,13 @@ impl<T: Scattered> SortedTask<'_, T> {
             let place = self.place(first);
             let length = rest.iter().position(|&key| self.place(key) != place).unwrap_or(rest.len());
             let (segment, tail) = rest.split_at(length);
-            let ahead = keys.len().min(keys.len() - tail.len() + UNITS_AHEAD);
-            self.ask_for(&keys[asked_for..ahead]);
-            asked_for = ahead;
+            // Of a place with many units the first ones: by the time of the others what is asked for now would be gone.
+            let at = keys.len() - rest.len();
+            let ahead = keys.len().min(at + length.min(UNITS_AHEAD) + UNITS_AHEAD);
+            if asked_for < ahead {
+                self.ask_for(&keys[asked_for.max(at)..ahead]);
+                asked_for = ahead;
+            }
             let start = self.position(place) - base;
             left.pass(result, start, start + units.width);
             for from in (0..units.width).step_by(BLOCK) {
@@ -305,7 +312,10 @@ impl<T: Scattered> SortedTask<'_, T> {
         let totals = &mut totals[..columns.len()];
         totals.iter_mut().zip(&*target).for_each(|(total, &element)| *total = self.sources.start(element));
         if is_contiguous {
-            add_to_totals(*arch, updates, UnitsOf { keys: segment, mask, width, column: columns.start }, totals);
+            // So many at a time that they stay in the nearest cache while one group of columns after the other is added.
+            for keys in segment.chunks((NEAR_ELEMENTS / columns.len()).max(1)) {
+                add_to_totals(*arch, updates, UnitsOf { keys, mask, width, column: columns.start }, totals);
+            }
         } else {
             for &key in segment {
                 read(key, scratch);

@@ -79,7 +79,7 @@ impl PlacedLoop {
 fn add_written(steps: &[PlacedRoutine], written: &mut HashSet<u32>) {
     for step in steps {
         match step {
-            PlacedRoutine::Kernel(step) => written.extend(&step.outputs),
+            PlacedRoutine::Kernel(step) => written.extend(&*step.outputs),
             PlacedRoutine::Loop(PlacedLoop { copies, steps, .. }) => {
                 let brought = [&copies.first, &copies.elements, &copies.found, &copies.stacked].into_iter().flatten();
                 written.extend(brought.map(|moved| moved.to));

@@ -213,8 +213,8 @@ enum PlacedRoutine {
 
 struct PlacedKernel {
     kernel: Compiled,
-    inputs: Vec<u32>,
-    outputs: Vec<u32>,
+    inputs: Box<[u32]>,
+    outputs: Box<[u32]>,
     /// The level of the loop in which a product keeps its right operand packed.
     kept_by: Option<usize>,
 }
@@ -234,7 +234,7 @@ fn routines(
     level: usize,
     choices: &mut impl Iterator<Item = Choice>,
 ) -> Vec<PlacedRoutine> {
-    let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Vec<_>>();
+    let place = |buffers: &[u32]| buffers.iter().map(|&buffer| places[buffer as usize]).collect::<Box<[u32]>>();
     let steps = plan.steps.iter().zip(loops);
     steps
         .map(|(step, own)| match (&step.task, own) {

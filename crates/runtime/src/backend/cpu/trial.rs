@@ -34,7 +34,7 @@ impl<'a> CpuTrial<'a> {
         let TrialBuffers { inputs, outputs, stored, .. } = &self.buffers;
         let stored = Stored { inputs: &stored[0], outputs: &stored[1] };
         let kernel = Compiled::with_choice(self.kernel, stored, choice);
-        PlacedKernel { kernel, inputs: inputs.clone(), outputs: outputs.clone(), kept_by: None }
+        PlacedKernel { kernel, inputs: inputs[..].into(), outputs: outputs[..].into(), kept_by: None }
     }
 
     fn run(&mut self, mut step: PlacedKernel, times: usize) -> (PlacedKernel, Duration) {
