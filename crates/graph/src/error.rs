@@ -372,7 +372,7 @@ pub enum GraphError {
     Full { origin: Origin, op: &'static str, limit: usize },
 }
 
-/// What to do about floats where indices or labels are needed, which are i32.
+/// What to do about floats where indices or labels are needed, which are i32, and about truth values where numbers are.
 fn cast_of(dtype: DType, expected: &str) -> &'static str {
     if dtype.is_float() && expected == "i32" {
         " (cast it: .cast(DType::I32))"

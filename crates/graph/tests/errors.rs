@@ -119,6 +119,14 @@ fn dtypes_that_do_not_fit() {
     says(&g, "add: dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them");
     let _ = i.exp();
     says(&g, "exp: \"i\" is i32, but a float is needed");
+    // The number takes the dtype of what stands beside it, which is what a caller can change.
+    let of_masks = Graph::new();
+    let mask = of_masks.input_of("mask", [2], DType::Bool);
+    let message = "sub: \"mask\" is bool, but a float or i32 is needed (cast it: .cast(DType::F32))";
+    let _ = 1.0 - mask;
+    says(&of_masks, message);
+    let _ = mask - 1.0;
+    says(&of_masks, message);
     let _ = !x;
     says(&g, "not: \"x\" is f32, but bool is needed");
     let _ = x.where_(x, x);

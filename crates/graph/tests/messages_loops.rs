@@ -1,6 +1,6 @@
 //! Loops and recurrent layers, called with something wrong: what the message says, and that nothing is left behind.
 
-use arenagrad_graph::nn::{Gru, GruCell, Linear, Lstm, Phase, Rnn};
+use arenagrad_graph::nn::{BatchNorm, GroupNorm, Gru, GruCell, LayerNorm, Linear, Lstm, Phase, RmsNorm, Rnn};
 use arenagrad_graph::{Context, DType, Expr, Function, Graph, GraphError, Init, ScanOptions, verify};
 
 /// Asserts that a loop is refused with that message, which follows file and line, and that the graph is as it was.
@@ -79,6 +79,28 @@ fn bodies_declare() {
     let leaves = names.map(|name| g.expr(g.declaration_named(name).expect("declared").node));
     let gradients = (scanned.carries[0] + h).sum(..).grad(leaves).unwrap();
     assert!(gradients.iter().zip(leaves).all(|(gradient, leaf)| gradient.shape() == leaf.shape()));
+}
+
+/// A norm of other extents than what it is given is named.
+#[test]
+fn norms_name_themselves() {
+    let told = |apply: for<'g> fn(Expr<'g>) -> Expr<'g>| {
+        let g = Graph::new();
+        let _ = apply(g.input("x", [2, 8, 4]));
+        g.check().expect_err("a mistake").to_string()
+    };
+    let of_channels = [
+        told(|x| BatchNorm::new("block.norm", 6).apply(x, Phase::Training)),
+        told(|x| GroupNorm::new("block.norm", 2, 6).apply(x)),
+    ];
+    for error in of_channels {
+        assert!(error.contains("\"x\" is [2, 8, 4], what \"block.norm\" is for is [2, 6, 4] (8 != 6)"), "{error}");
+    }
+    let of_last_axes =
+        [told(|x| LayerNorm::new("block.norm", [5]).apply(x)), told(|x| RmsNorm::new("block.norm", [5]).apply(x))];
+    for error in of_last_axes {
+        assert!(error.contains("\"x\" is [2, 8, 4], what \"block.norm\" normalises is [5]"), "{error}");
+    }
 }
 
 /// A function's own gradient names what it is given.
@@ -247,4 +269,21 @@ fn bodies_that_rewind_the_graph_to_before_the_loop() {
     let error = error.map(drop).unwrap_err();
     assert!(matches!(error, GraphError::StaleNode { op: "scan", .. }), "{error}");
     assert_eq!((g.len(), g.to_string()), before);
+}
+
+/// A layer in a loop's body whose result depends on a carry is part of the body, and what is computed once in it part of no other layer.
+#[test]
+fn parts_of_layers_in_bodies_belong_to_no_other_layer() {
+    let g = Graph::new();
+    let (x, memory) = (g.input("x", [2, 3]), g.input("memory", [2, 3]));
+    let encoded = Linear::new("encoder", 3, 3).apply(x);
+    let scanned = g
+        .scan_with(ScanOptions { length: Some(2), ..ScanOptions::default() }, &[encoded], &[], |c, _| {
+            let attended = g.layer("Attend", "attend", c[0], || c[0] + Linear::new("attend.key", 3, 3).apply(memory));
+            (vec![attended], vec![])
+        })
+        .unwrap();
+    let _ = scanned.carries[0];
+    let layers: Vec<(String, usize)> = g.layers().into_iter().map(|layer| (layer.name, layer.depth)).collect();
+    assert_eq!(layers, [("encoder".to_owned(), 0), ("attend.key".to_owned(), 0)]);
 }

@@ -87,7 +87,7 @@ impl<'g> Expr<'g> {
     /// On the CPU it is computed in f64, and what is infinite or NaN stays so to the end of the axis; of a GPU see [`Expr::cumprod`].
     ///
     /// It is the recurrence of exponential moving averages, discounted returns and diagonal state space models, computed in
-    /// linear work and in parallel along the axis. The gradient of x is `s[k] = u[k] + factors[k+1] s[k+1]`, a recurrence from the
+    /// linear work, and in parallel. The gradient of x is `s[k] = u[k] + factors[k+1] s[k+1]`, a recurrence from the
     /// other end, and that of the factors `s[k] y[k-1]`. Errors: shapes or dtypes that differ; no floats; an axis that there is not.
     ///
     /// ```

@@ -275,7 +275,7 @@ fn last_axes(
     if extents.rank() > 0 && shape.ends_with(extents) {
         return Some((dtype, (1..=extents.rank() as isize).rev().map(|axis| -axis).collect()));
     }
-    let (lhs, rhs) = (x.describe(), format!("the last axes that {name:?} normalises"));
+    let (lhs, rhs) = (x.describe(), format!("what {name:?} normalises"));
     let (lhs_shape, rhs_shape) = (shape, extents.clone());
     x.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape })
 }

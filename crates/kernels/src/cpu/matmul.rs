@@ -1,6 +1,7 @@
 //! Batched matrix products with an epilogue.
 //!
-//! Rows of the results of all batches are the units that threads share, or columns where few rows meet a large right operand. The epilogue follows on
+//! Rows of the results of all batches are the units that threads share, or columns where few rows meet a large right operand. A right operand
+//! that is [kept](MatMul::keep_rhs) is packed as a whole before them, whatever the way, and not again until it changes. The epilogue follows on
 //! each block of rows while they are in cache: it reads the product from the task's own memory and writes the step's outputs.
 
 use std::mem;

@@ -38,8 +38,7 @@ impl Build<'_> {
         weight: NodeId,
         axes: &[ConvolutionAxis],
     ) -> Result<Option<NodeId>, GraphError> {
-        let x = self.shape(input);
-        let w = self.shape(weight);
+        let (x, w) = (self.shape(input), self.shape(weight));
         let is_single = |&(place, axis): &(usize, &ConvolutionAxis)| {
             let (elements, kernel) = (x[LEADING + place], w[LEADING + place]);
             elements == 1 && kernel > 1 && (axis.stride, axis.dilation) == (1, 1)
