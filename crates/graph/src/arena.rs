@@ -17,6 +17,7 @@ use crate::layers::Layers;
 use crate::node::{Node, NodeId, NodeKey, Origin};
 use crate::op::{Leaf, Op};
 use crate::places::Places;
+use crate::requirements::viewed;
 use crate::updates::Updates;
 
 /// A computational graph. It grows by insertion through [`crate::Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
@@ -445,8 +446,24 @@ impl Arena {
         match (called.or_else(|| self.label(id.key)), self.nodes.get(id.key)) {
             (Some(label), _) => format!("{label:?}"),
             (None, Some(_)) if self.roles.contains_key(&id.key) => self.roles[&id.key].to_string(),
-            (None, Some(node)) => format!("{} (node {})", node.op.name(), node.ordinal),
+            (None, Some(node)) => {
+                let of = self.viewed_label(&node.op).map_or_else(String::new, |label| format!(" of {label:?}"));
+                format!("{} (node {}){of}", node.op.name(), node.ordinal)
+            }
             (None, None) => "a removed node".to_owned(),
+        }
+    }
+
+    /// The name of what an op views, through views of views.
+    fn viewed_label(&self, op: &Op) -> Option<&str> {
+        let mut op = op;
+        loop {
+            let operand = if let Op::View { operand, .. } = op { *operand } else { viewed(op)? };
+            let called = self.labels.get(&operand.key).map(String::as_str);
+            if let Some(label) = called.or_else(|| self.label(operand.key)) {
+                return Some(label);
+            }
+            op = &self.nodes.get(operand.key)?.op;
         }
     }
 

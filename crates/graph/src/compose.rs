@@ -116,4 +116,19 @@ impl<'g> Expr<'g> {
         let (lhs, rhs) = (self.describe(), other.describe());
         self.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape })
     }
+
+    /// [`Expr::shape_shared_with`] of what must be of one dtype too. To be asked where a loss computes with something else than with the two
+    /// first: the mistake would be told of that.
+    #[track_caller]
+    fn form_shared_with(self, other: Expr<'g>, op: &'static str) -> Option<Shape> {
+        let origin = self.graph().origin_or(Origin::here());
+        let shape = self.shape_shared_with(other, op)?;
+        let left = self.read(op, origin, |_, node| node.dtype)?;
+        let right = other.read(op, origin, |_, node| node.dtype)?;
+        if left == right {
+            return Some(shape);
+        }
+        let (lhs, rhs) = (self.describe(), other.describe());
+        self.fail_without(GraphError::DTypesDiffer { origin, op, lhs, left, rhs, right })
+    }
 }

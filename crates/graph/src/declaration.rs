@@ -1,9 +1,11 @@
 //! What a graph knows of its inputs and parameters beyond their nodes: names, first values, and what runs must fulfil.
 
 use crate::dtype::DType;
+use crate::elements::Elements;
 use crate::node::{NodeId, Origin};
 use crate::shape::Shape;
 use crate::storage::StorageType;
+use crate::views::Views;
 
 /// What the names are reserved for under which a graph declares states of its own.
 pub(crate) const STEP: &str = "the i32 scalar state that counts training steps";
@@ -218,9 +220,20 @@ pub struct IndexBound {
     pub except: Option<i32>,
     /// The operation that needs it.
     pub origin: Origin,
+    /// Which elements, where not all: those that slices and windows of the input show.
+    pub(crate) shown: Option<Views>,
 }
 
 impl IndexBound {
+    /// The first of the input's elements that must be in range and is not, in row-major order of what indexes: its place among the input's
+    /// elements, and what it is.
+    pub fn find_outside(&self, elements: &Elements) -> Option<(usize, i32)> {
+        match &self.shown {
+            None => elements.find_integer(|value| !self.allows(value)),
+            Some(views) => elements.find_integer_among(views.places(), |value| !self.allows(value)),
+        }
+    }
+
     /// Whether an element may be that.
     pub fn allows(&self, value: i32) -> bool {
         let is_below = usize::try_from(value).map_or(true, |value| value < self.bound);
@@ -231,8 +244,10 @@ impl IndexBound {
 /// What a node requires of the indices that it reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Requirement {
-    /// The indices: an input, or a view of one that shows its elements and no others.
+    /// The indices, or the input that they come from.
     pub(crate) indices: NodeId,
+    /// Which of the input's elements are meant, where not all.
+    pub(crate) shown: Option<Views>,
     /// Elements must be in `least..bound`.
     pub(crate) least: i32,
     pub(crate) bound: usize,

@@ -271,6 +271,28 @@ impl Elements {
         }
     }
 
+    /// As [`Elements::find_integer`], of the elements at these places, in their order.
+    pub(crate) fn find_integer_among(
+        &self,
+        mut places: impl Iterator<Item = usize>,
+        is_sought: impl Fn(i32) -> bool,
+    ) -> Option<(usize, i32)> {
+        fn find<T: Stores<i32>>(
+            data: &[T],
+            places: &mut impl Iterator<Item = usize>,
+            is_sought: impl Fn(i32) -> bool,
+        ) -> Option<(usize, i32)> {
+            places.map(|place| (place, data[place].load())).find(|&(_, element)| is_sought(element))
+        }
+        match self {
+            Elements::I32(data) => find(data, &mut places, is_sought),
+            Elements::U8(data) => find(data, &mut places, is_sought),
+            Elements::I8(data) => find(data, &mut places, is_sought),
+            Elements::I64(data) => find(data, &mut places, is_sought),
+            Elements::F32(_) | Elements::F64(_) | Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => None,
+        }
+    }
+
     /// The bytes that the elements take in host memory.
     pub fn bytes(&self) -> usize {
         of_any_type!(self, data => std::mem::size_of_val(&data[..]))

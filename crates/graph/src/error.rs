@@ -9,7 +9,7 @@ use crate::shape::Shape;
 
 /// What was wrong and where: the caller's file and line, the operation, the operands' names and whole shapes, and the two
 /// numbers that disagree.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum GraphError {
@@ -291,10 +291,12 @@ pub enum GraphError {
     #[error("{origin}: parameter {name:?}: {what} is {value:?}, but {expected} is needed")]
     InitialValue { origin: Origin, name: String, what: &'static str, value: f64, expected: &'static str },
 
-    #[error("{origin}: {op}: a node is stale: it was removed, or rewound away, after its id was taken")]
+    #[error(
+        "{origin}: {op}: a node is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop"
+    )]
     StaleNode { origin: Origin, op: &'static str },
 
-    #[error("{origin}: {op}: a node belongs to another graph")]
+    #[error("{origin}: {op}: a node belongs to another graph, or to another tape")]
     ForeignNode { origin: Origin, op: &'static str },
 
     #[error("{origin}: {op}: {operand} is {dtype}, through which no gradient flows")]
@@ -313,6 +315,24 @@ pub enum GraphError {
 
     #[error("{origin}: {op}: the backward pass of {function:?} gave {gradients} gradients for {operands} operands")]
     GradientCount { origin: Origin, op: &'static str, function: String, operands: usize, gradients: usize },
+
+    #[error(
+        "{origin}: {op}: gradient {number} that the backward pass of {function:?} gave is {gradient}, but its operand {operand} is {expected}"
+    )]
+    GradientShape {
+        origin: Origin,
+        op: &'static str,
+        function: String,
+        number: usize,
+        gradient: String,
+        operand: String,
+        expected: String,
+    },
+
+    #[error(
+        "{origin}: {op}: a loop without sequences takes its length from ScanOptions {{ length: Some(n), .. }}, and none is given"
+    )]
+    NoLength { origin: Origin, op: &'static str },
 
     #[error("{origin}: {op}: the body gave {next} next carries for {carries} carries")]
     CarryCount { origin: Origin, op: &'static str, carries: usize, next: usize },
@@ -372,11 +392,13 @@ pub enum GraphError {
     Full { origin: Origin, op: &'static str, limit: usize },
 }
 
+crate::debug_in_words!(GraphError);
+
 /// What to do about floats where indices or labels are needed, which are i32, and about truth values where numbers are.
 fn cast_of(dtype: DType, expected: &str) -> &'static str {
     if dtype.is_float() && expected == "i32" {
         " (cast it: .cast(DType::I32))"
-    } else if dtype == DType::Bool && expected.starts_with("a float") {
+    } else if !dtype.is_float() && expected.starts_with("a float") {
         " (cast it: .cast(DType::F32))"
     } else {
         ""
@@ -425,6 +447,8 @@ impl GraphError {
             | GraphError::UpstreamCount { op, .. }
             | GraphError::TangentCount { op, .. }
             | GraphError::GradientCount { op, .. }
+            | GraphError::GradientShape { op, .. }
+            | GraphError::NoLength { op, .. }
             | GraphError::CarryCount { op, .. }
             | GraphError::OperandCount { op, .. }
             | GraphError::Placeholder { op, .. }

@@ -139,10 +139,17 @@ impl Graph {
             });
         }
         let mut differentiated = Vec::new();
-        for (operand, gradient) in operands.iter().zip(gradients) {
-            if let Some(gradient) = gradient {
-                differentiated.push((operand.id_in(self, "apply", origin)?, gradient.id_in(self, "apply", origin)?));
+        for (number, (operand, gradient)) in operands.iter().zip(gradients).enumerate() {
+            let Some(gradient) = gradient else { continue };
+            let ids = (operand.id_in(self, "apply", origin)?, gradient.id_in(self, "apply", origin)?);
+            let form = |id| self.read(id, "apply", origin, |node| (node.dtype, node.shape.clone()));
+            let ((dtype, shape), (found, found_shape)) = (form(ids.0)?, form(ids.1)?);
+            if (dtype, &shape) != (found, &found_shape) {
+                let (op, function, operand) = ("custom_gradient", function.name().to_owned(), operand.describe());
+                let (gradient, expected) = (format!("{found}{found_shape}"), format!("{dtype}{shape}"));
+                return Err(GraphError::GradientShape { origin, op, function, number, gradient, operand, expected });
             }
+            differentiated.push(ids);
         }
         let op = Op::CustomGradient {
             value: value_id,

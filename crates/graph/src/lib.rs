@@ -45,6 +45,7 @@ mod expr;
 mod f16;
 pub mod function;
 mod identity;
+mod in_words;
 mod initial;
 mod insertion;
 mod integers;
@@ -75,6 +76,7 @@ mod structure;
 pub mod symbolic;
 mod updates;
 mod verify;
+mod views;
 
 pub use aligned::AlignedVec;
 pub use arena::Graph;

@@ -10,6 +10,7 @@ use crate::declaration::{IndexBound, Requirement};
 use crate::error::GraphError;
 use crate::node::{NodeId, NodeKey};
 use crate::op::{Arrangement, Indexing, Leaf, Op};
+use crate::views::Views;
 
 impl Graph {
     /// What inputs of indices must fulfil at each run, each once, in the order of the operations that need it.
@@ -56,25 +57,19 @@ pub(crate) fn indices_of(op: &Op) -> Option<(NodeId, NodeId, usize)> {
 }
 
 impl Arena {
-    /// The input of which a node shows exactly the elements, if it is one or a view of one. A slice would be checked outside its
-    /// range too; what is computed cannot be checked on the host.
-    pub(crate) fn viewed_input(&self, mut id: NodeId) -> Option<NodeId> {
-        loop {
-            let op = &self.nodes.get(id.key)?.op;
-            match viewed(op) {
-                Some(operand) => id = operand,
-                None => return matches!(op, Op::Leaf(Leaf::Input { .. })).then_some(id),
-            }
-        }
+    /// The input of which a node shows elements, all or some, if it is one or a view of one. What is computed cannot be checked on the
+    /// host.
+    pub(crate) fn shown_input(&self, id: NodeId) -> Option<(NodeId, Option<Views>)> {
+        self.shown(id).filter(|(leaf, _)| matches!(self.nodes[leaf.key].op, Op::Leaf(Leaf::Input { .. })))
     }
 
     /// Notes that a node requires that about its indices. Says whether they come from an input, and so will be checked.
     pub(crate) fn require(&mut self, owner: NodeId, requirement: Requirement) -> bool {
-        let is_checked = self.viewed_input(requirement.indices).is_some();
-        if is_checked {
-            self.requirements.entry(owner.key).or_default().push(requirement);
-        }
-        is_checked
+        let Some((indices, shown)) = self.shown_input(requirement.indices) else { return false };
+        // Of what stands at the input already it is known which elements are meant.
+        let requirement = Requirement { indices, shown: shown.or(requirement.shown), ..requirement };
+        self.requirements.entry(owner.key).or_default().push(requirement);
+        true
     }
 
     /// Notes what an op that indexes an axis requires, and a loop that does so by what it captures. Elements of a loop's sequences are not
@@ -84,10 +79,17 @@ impl Arena {
         let requirements: Vec<Requirement> = if let Op::Scan { body, operands, result } = op {
             let indexed = body.indexed(*result).into_iter();
             indexed
-                .map(|(number, bound)| Requirement { indices: operands[number], least: 0, bound, except: None })
+                .map(|(number, bound)| Requirement {
+                    indices: operands[number],
+                    least: 0,
+                    bound,
+                    except: None,
+                    shown: None,
+                })
                 .collect()
         } else if let Some((operand, indices, axis)) = indices_of(op) {
-            vec![Requirement { indices, least: 0, bound: self.nodes[operand.key].shape[axis], except: None }]
+            let bound = self.nodes[operand.key].shape[axis];
+            vec![Requirement { indices, least: 0, bound, except: None, shown: None }]
         } else {
             return;
         };
@@ -112,11 +114,11 @@ impl Arena {
         for key in nodes {
             let Some(requirements) = self.requirements.get(&key) else { continue };
             for requirement in requirements {
-                let Requirement { indices, least, bound, except } = *requirement;
-                if let Some(node) = self.viewed_input(indices)
-                    && known.insert((node, least, bound, except))
-                {
-                    bounds.push(IndexBound { node, least, bound, except, origin: self.nodes[key].origin });
+                let Requirement { indices: node, least, bound, except, ref shown } = *requirement;
+                let origin = self.nodes[key].origin;
+                let one = IndexBound { node, least, bound, except, origin, shown: shown.clone() };
+                if known.insert((node, least, bound, except, shown)) {
+                    bounds.push(one);
                 }
             }
         }

@@ -209,7 +209,7 @@ impl Graph {
             }
         }
         let length = first.map(|(_, extent)| extent).or(options.length);
-        length.ok_or(GraphError::NoOperands { origin, op })
+        length.ok_or(GraphError::NoLength { origin, op })
     }
 
     /// Whether the next carries are of the shapes and dtypes of the carries.

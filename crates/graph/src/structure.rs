@@ -88,6 +88,10 @@ impl Graph {
                     for bound in bounds {
                         let except = bound.except.map_or(u64::MAX, |value| u64::from(value as u32));
                         key.extend([bound.least as u64, bound.bound as u64, except]);
+                        key.push(u64::from(bound.shown.is_some()));
+                        if let Some(shown) = &bound.shown {
+                            shown.for_each_word(|word| key.push(word));
+                        }
                     }
                     continue;
                 }
@@ -163,8 +167,7 @@ impl Graph {
                 continue;
             }
             for requirement in arena.requirements.get(&id.key).into_iter().flatten() {
-                let source = arena.viewed_input(requirement.indices);
-                if let Some(&indices) = source.and_then(|source| copies.get(&source.key)) {
+                if let Some(&indices) = copies.get(&requirement.indices.key) {
                     graph.arena_mut().require(copy, Requirement { indices, ..requirement.clone() });
                 }
             }

@@ -26,7 +26,7 @@ use crate::ops::{self, Rule};
 use crate::shape::Shape;
 
 /// A violated invariant; `node` is described by its name, or its op and ordinal.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum VerifyError {
@@ -55,6 +55,8 @@ pub enum VerifyError {
     #[error("something is required of {node} as indices, which is not a live i32 node, or by a removed node")]
     Bound { node: String },
 }
+
+crate::debug_in_words!(VerifyError);
 
 /// `Err` with every violation of the invariants that this module lists.
 pub fn verify(graph: &Graph) -> Result<(), Vec<VerifyError>> {

@@ -118,7 +118,7 @@ fn dtypes_that_do_not_fit() {
     let _ = x + i;
     says(&g, "add: dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them");
     let _ = i.exp();
-    says(&g, "exp: \"i\" is i32, but a float is needed");
+    says(&g, "exp: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
     // The number takes the dtype of what stands beside it, which is what a caller can change.
     let of_masks = Graph::new();
     let mask = of_masks.input_of("mask", [2], DType::Bool);
@@ -132,9 +132,9 @@ fn dtypes_that_do_not_fit() {
     let _ = x.where_(x, x);
     says(&g, "where: \"x\" is f32, but bool is needed");
     let _ = i.mean(..);
-    says(&g, "mean: \"i\" is i32, but a float is needed");
+    says(&g, "mean: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
     let _ = i.softmax(0);
-    says(&g, "softmax: \"i\" is i32, but a float is needed");
+    says(&g, "softmax: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
     let _ = x.gather(0, x);
     says(&g, "gather: \"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     let _ = g.uniform([2], x.sum(..), 1);
@@ -236,17 +236,28 @@ fn handles_that_are_stale_foreign_or_in_use() {
     assert!(text.ends_with("remove: \"x\" still has 1 users"), "{text}");
     g.remove(id).unwrap();
     let _ = y.exp();
-    says(&g, "exp: a node is stale: it was removed, or rewound away, after its id was taken");
+    says(
+        &g,
+        "exp: a node is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop",
+    );
     let _ = g.expr(id);
-    says(&g, "expr: a node is stale: it was removed, or rewound away, after its id was taken");
+    says(
+        &g,
+        "expr: a node is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop",
+    );
     let other = Graph::new();
     let _ = other.input("z", [2]) + x;
-    says(&g, "add: a node belongs to another graph");
+    says(&g, "add: a node belongs to another graph, or to another tape");
     let _ = g.input("x", [2]);
     let error = g.take_error().unwrap().to_string();
     assert!(error.contains("the name \"x\" is taken, first at "), "{error}");
     let mark = other.mark();
-    assert!(g.rewind(mark).unwrap_err().to_string().ends_with("rewind: a node belongs to another graph"));
+    assert!(
+        g.rewind(mark)
+            .unwrap_err()
+            .to_string()
+            .ends_with("rewind: a node belongs to another graph, or to another tape")
+    );
     let before = g.mark();
     let _ = x.sin();
     let after = g.mark();

@@ -28,6 +28,7 @@ mod messages_linear_algebra;
 mod messages_loops;
 mod messages_order;
 mod messages_pooling;
+mod messages_views;
 mod nn;
 mod nn_operators;
 mod origins;

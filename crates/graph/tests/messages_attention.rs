@@ -42,7 +42,10 @@ fn operands_that_do_not_fit() {
     let _ = row.scaled_dot_product_attention(k, v, None, plain);
     assert_eq!(message(&g, count), format!("{op}: \"row\" of shape [8] has rank 1, but rank 2 or more is needed"));
     let _ = q.scaled_dot_product_attention(whole, v, None, plain);
-    assert_eq!(message(&g, count), format!("{op}: \"whole\" is i32, but a float is needed"));
+    assert_eq!(
+        message(&g, count),
+        format!("{op}: \"whole\" is i32, but a float is needed (cast it: .cast(DType::F32))")
+    );
     let _ = q.scaled_dot_product_attention(k, double, None, plain);
     let expected = "dtypes differ: \"q\" is f32, \"double\" is f64; cast one of them";
     assert_eq!(message(&g, count), format!("{op}: {expected}"));

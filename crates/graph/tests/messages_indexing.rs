@@ -83,12 +83,16 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
         "the step is -1, but one that leads from the start to the end is needed",
     ),
     ("arange", |w| w.x.graph().arange(0.0, f64::NAN, 1.0, DType::F32), "the end is NaN, but a finite number is needed"),
-    ("linspace", |w| w.x.graph().linspace(0.0, 1.0, 3, DType::I32), "the result is i32, but a float is needed"),
+    (
+        "linspace",
+        |w| w.x.graph().linspace(0.0, 1.0, 3, DType::I32),
+        "the result is i32, but a dtype of floats is needed",
+    ),
     ("hstack", |w| w.x.graph().hstack(&[]), "no operands were given"),
     (
         "vstack",
         |w| w.x.graph().vstack(&[w.x, w.i]),
-        "dtypes differ: \"x\" is f32, reshape (node 5) is i32; cast one of them",
+        "dtypes differ: \"x\" is f32, reshape (node 5) of \"i\" is i32; cast one of them",
     ),
     (
         "tensordot",
@@ -112,7 +116,7 @@ const MISTAKES: &[(&str, Mistake, &str)] = &[
     (
         "scatter_reduce",
         |w| w.j.scatter_reduce(0, w.j, w.j, ScatterReduction::Mean, true),
-        "\"j\" is i32, but a float is needed",
+        "\"j\" is i32, but a float is needed (cast it: .cast(DType::F32))",
     ),
     (
         "index_add",

@@ -23,7 +23,7 @@ fn matrices_that_do_not_fit() {
     let _ = v.det();
     says(&g, "det: \"v\" of shape [4] has rank 1, but rank 2 or more is needed");
     let _ = i.cholesky();
-    says(&g, "cholesky: \"i\" is i32, but a float is needed");
+    says(&g, "cholesky: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
     let _ = wide.slogdet();
     says(&g, "slogdet: \"wide\" of shape [2, 3] has 2 rows and 3 columns, but a square matrix is needed");
     let _ = wide.eigh();
@@ -37,7 +37,7 @@ fn matrices_that_do_not_fit() {
     let _ = a.solve(wide);
     says(&g, "solve: inner dimensions differ: lhs \"a\" is [3, 3], rhs \"wide\" is [2, 3] (3 != 2)");
     let _ = a.solve(i);
-    says(&g, "solve: \"i\" is i32, but a float is needed");
+    says(&g, "solve: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
     let _ = wide.solve(a);
     says(&g, "solve: \"wide\" of shape [2, 3] has 2 rows and 3 columns, but a square matrix is needed");
     let _ = a.solve_triangular(wide, true, true, false);
@@ -56,7 +56,7 @@ fn compositions_that_do_not_fit() {
     let _ = x.matrix_norm(MatrixNorm::Frobenius, [1, -1]);
     says(&g, "matrix_norm: axis 1 is named twice");
     let _ = i.matrix_norm(MatrixNorm::Nuclear, [0, 1]);
-    says(&g, "matrix_norm: \"i\" is i32, but a float is needed");
+    says(&g, "matrix_norm: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
     let _ = cube.cov(1.0, None, None);
     says(&g, "cov: \"cube\" of shape [2, 2, 3] has rank 3, but rank 2 or less is needed");
     let _ = x.cov(1.0, Some(x), None);

@@ -27,7 +27,11 @@ fn loops_that_cannot_be() {
     refused(&g, "scan: \"point\" of shape [] has rank 0, but at least rank 1 is needed", || {
         g.scan(&[c], &[point], |c, _| (c.to_vec(), vec![])).map(|of| of.carries)
     });
-    refused(&g, "scan: no operands were given", || g.scan(&[c], &[], |c, _| (c.to_vec(), vec![])).map(|of| of.carries));
+    refused(
+        &g,
+        "scan: a loop without sequences takes its length from ScanOptions { length: Some(n), .. }, and none is given",
+        || g.scan(&[c], &[], |c, _| (c.to_vec(), vec![])).map(|of| of.carries),
+    );
     let options = ScanOptions { length: Some(7), ..ScanOptions::default() };
     refused(&g, "scan: the length is 7, but the extent of the sequences' first axis is needed", || {
         g.scan_with(options, &[c], &[x], |c, _| (c.to_vec(), vec![])).map(|of| of.carries)

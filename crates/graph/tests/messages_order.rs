@@ -21,7 +21,7 @@ type Mistake = for<'g> fn(Wrong<'g>) -> Expr<'g>;
 const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("cumsum", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.cumsum(2)),
     ("cumprod", "axis -3 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.cumprod(-3)),
-    ("logcumsumexp", "\"i\" is i32, but a float is needed", |w| w.i.logcumsumexp(0)),
+    ("logcumsumexp", "\"i\" is i32, but a float is needed (cast it: .cast(DType::F32))", |w| w.i.logcumsumexp(0)),
     ("logcumsumexp", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.logcumsumexp(2)),
     ("cummax", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.cummax(2).0),
     ("linear_recurrence", "shapes differ: \"x\" is [2, 3], \"empty\" is [2, 0]", |w| w.x.linear_recurrence(w.empty, 0)),
@@ -45,11 +45,15 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("quantile", "q is NaN, but a number from 0 to 1 is needed", |w| {
         w.x.quantile(f64::NAN, 1, QuantileInterpolation::Lower)
     }),
-    ("quantile", "\"i\" is i32, but a float is needed", |w| w.i.quantile(0.5, 1, QuantileInterpolation::Linear)),
-    ("searchsorted", "dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them", |w| w.x.searchsorted(w.i, false)),
-    ("searchsorted", "extents differ along axis 0: \"x\" is [2, 3], reshape (node 4) is [3, 2] (2 != 3)", |w| {
-        w.x.searchsorted(w.x.reshape([3, 2]), false)
+    ("quantile", "\"i\" is i32, but a float is needed (cast it: .cast(DType::F32))", |w| {
+        w.i.quantile(0.5, 1, QuantileInterpolation::Linear)
     }),
+    ("searchsorted", "dtypes differ: \"x\" is f32, \"i\" is i32; cast one of them", |w| w.x.searchsorted(w.i, false)),
+    (
+        "searchsorted",
+        "extents differ along axis 0: \"x\" is [2, 3], reshape (node 4) of \"x\" is [3, 2] (2 != 3)",
+        |w| w.x.searchsorted(w.x.reshape([3, 2]), false),
+    ),
     ("bucketize", "\"x\" of shape [2, 3] has rank 2, but rank 1 is needed", |w| w.x.bucketize(w.x, false)),
     ("prod", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.prod(2)),
     ("mean_keepdims", "\"b\" is bool, but a float is needed (cast it: .cast(DType::F32))", |w| w.b.mean_keepdims(..)),
@@ -66,18 +70,20 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("aminmax", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.aminmax(2).0),
     ("var_mean", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.var_mean(2, 1.0).0),
     ("std_mean", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.std_mean(2, 1.0).0),
-    ("nansum", "\"i\" is i32, but a float is needed", |w| w.i.nansum(0)),
+    ("nansum", "\"i\" is i32, but a float is needed (cast it: .cast(DType::F32))", |w| w.i.nansum(0)),
     ("nansum_keepdims", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.nansum_keepdims(2)),
     ("nanmean", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.nanmean(2)),
-    ("nanmean_keepdims", "\"i\" is i32, but a float is needed", |w| w.i.nanmean_keepdims(0)),
+    ("nanmean_keepdims", "\"i\" is i32, but a float is needed (cast it: .cast(DType::F32))", |w| {
+        w.i.nanmean_keepdims(0)
+    }),
     ("diff", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.diff(1, 2)),
     ("diff_with", "dtypes differ: \"i\" is i32, \"x\" is f32; cast one of them", |w| {
         w.x.diff_with(1, 0, Some(w.i), None)
     }),
-    ("trapezoid", "\"i\" is i32, but a float is needed", |w| w.i.trapezoid(1.0, 0)),
+    ("trapezoid", "\"i\" is i32, but a float is needed (cast it: .cast(DType::F32))", |w| w.i.trapezoid(1.0, 0)),
     ("trapezoid_at", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.trapezoid_at(w.x, 2)),
     ("trapezoid_at", "\"x\" of shape [2, 3] does not broadcast to [3]", |w| w.x.sum(0).trapezoid_at(w.x, 0)),
-    ("trapezoid_at", "slice (node 4) of shape [2, 2] does not broadcast to [2, 3]", |w| {
+    ("trapezoid_at", "slice (node 4) of \"x\" of shape [2, 2] does not broadcast to [2, 3]", |w| {
         w.x.trapezoid_at(w.x.slice(1, 0, 2), 1)
     }),
     ("trapezoid_at", "reshape (node 5) of shape [3] does not broadcast to [2]", |w| w.x.trapezoid_at(w.x.sum(0), 0)),

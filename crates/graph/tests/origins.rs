@@ -132,12 +132,13 @@ fn errors_name_the_caller_s_line_and_method() {
         other.take_error();
     };
     let of_itself = ["vjp", "jvp", "jacobian", "hessian"];
-    let is_stale = "is stale: it was removed, or rewound away, after its id was taken";
+    let is_stale =
+        "is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop";
     for (line, name, call) in calls {
         refused(line, name, call, gone, gone_id, is_stale);
         // What asks the expression for its graph takes it for the graph.
         if !of_itself.contains(&name) {
-            refused(line, name, call, foreign, foreign.id().unwrap(), "belongs to another graph");
+            refused(line, name, call, foreign, foreign.id().unwrap(), "belongs to another graph, or to another tape");
         }
     }
     for (line, name, call) in of_stale {

@@ -200,7 +200,7 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
         mean(4) x; mean_keepdims(4) x labels; var(0, 1.0) labels truth; var(7, 1.0) x; var_keepdims(0, 0.0) truth;
         std(0, 1.0) labels truth; std(7, 1.0) x; std_keepdims(0, 0.0) truth;
         argmax(5) x; argmax(0) truth; norm(2.0, ..) labels; norm(f64::NAN, ..) x; norm(3.0, 8) x; norm(0.5, 0) labels;
-        reshape([7]) x; reshape([1; 20]) x; permute([0, 0]) x; permute([0]) x; permute([0, 9]) x; transpose(0, 4) x;
+        reshape([7]) x; reshape([1; 20]) x; view([-1, 7]) x; view([-1; 20]) x; permute([0, 0]) x; permute([0]) x; permute([0, 9]) x; transpose(0, 4) x;
         broadcast_to([5, 7]) x; unsqueeze(9) x; squeeze(9) x; slice(0, 0, 9) x; slice(4, 0, 1) x; slice_step(0, 0, 2, 0) x;
         flip(5) x; flip([0, 0]) x; windows([0], [99], [1], [1]) x; windows([0, 0], [1, 1], [1, 1], [1, 1]) x;
         windows([9], [1], [1], [1]) x; windows([0], [1], [0], [1]) x; windows([0], [1], [1], []) x;

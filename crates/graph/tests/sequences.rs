@@ -203,7 +203,9 @@ fn attention_that_cannot_be() {
         || attention.attend(x, wide, wide, none, phase),
     );
     refused(&g, "MultiHeadAttention: \"row\" of shape [8] has rank 1, but rank 2 or 3 is needed", || apply(row, none));
-    refused(&g, "MultiHeadAttention: \"whole\" is i32, but a float is needed", || apply(whole, none));
+    refused(&g, "MultiHeadAttention: \"whole\" is i32, but a float is needed (cast it: .cast(DType::F32))", || {
+        apply(whole, none)
+    });
     refused(&g, "MultiHeadAttention: \"mask\" of shape [2, 4] does not broadcast to [2, 5]", || {
         apply(x, none.key_padding(mask))
     });
@@ -252,7 +254,9 @@ fn recurrent_networks_that_cannot_be() {
     refused(&g, "Lstm: \"row\" of shape [3] has rank 1, but rank 2 or 3 is needed", || {
         Lstm::new("l", 3, 4).apply(row, None, phase).0
     });
-    refused(&g, "Rnn: \"whole\" is i32, but a float is needed", || Rnn::new("r", 3, 4).apply(whole, None, phase).0);
+    refused(&g, "Rnn: \"whole\" is i32, but a float is needed (cast it: .cast(DType::F32))", || {
+        Rnn::new("r", 3, 4).apply(whole, None, phase).0
+    });
     refused(&g, "Rnn: the number of layers is 0, but a number in 1..=65536 is needed", || {
         Rnn::new("r", 3, 4).layers(0).apply(x, None, phase).0
     });

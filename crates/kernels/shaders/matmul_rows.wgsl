@@ -10,9 +10,12 @@
 // dispatches add their spans to what earlier ones wrote. With more parts than one each has a matrix of its own, which a
 // reduction adds up. (Sums of sums in here would take twice the registers.)
 //
+// Where results are stored in turn, a loop chooses them by comparisons: a tile has 128 epilogues otherwise, and an array that a number chooses from
+// takes a software adapter longer to compile than those.
+//
 // Bindings: lhs, rhs (read), the epilogue's inputs (read) and outputs (read_write).
-// Generated: Parameters, flat, WORKGROUP_SIZE, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, and for depths that four does not divide
-// lhs_step, rhs_step. Lines between `for each group` and `end` stand once for every four rows, `@` being the group's number; in
+// Generated: Parameters, flat, WORKGROUP_SIZE, ROWS, COLUMNS, lhs_rows, lhs_tile, rhs_columns, rhs_tile, store_row, where results are stored in turn one by one store_number, and for
+// depths that four does not divide lhs_step, rhs_step. Lines between `for each group` and `end` stand once for every four rows, `@` being the group's number; in
 // them, lines with `#` stand once for every four columns.
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -61,10 +64,49 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     }
     //end
     let matrix = part * parameters.batches + batch;
+    //if results are stored in turn by fours
+    let lines = min(ROWS, parameters.rows - row);
+    for (var line = 0u; line < lines; line++) {
+        //for each group
+        var four_# = sum_0_#[0];
+        //end
+        //for each group
+        four_# = select(four_#, sum_@_#[0], line == @u * 4u);
+        four_# = select(four_#, sum_@_#[1], line == @u * 4u + 1u);
+        four_# = select(four_#, sum_@_#[2], line == @u * 4u + 2u);
+        four_# = select(four_#, sum_@_#[3], line == @u * 4u + 3u);
+        //end
+        //for each group
+        store_row(matrix, row + line, column + #u * 4u, four_#);
+        //end
+    }
+    //end
+    //if results are stored in turn one by one
+    let places = 4u * min(ROWS, parameters.rows - row);
+    for (var place = 0u; place < places; place++) {
+        let line = place / 4u;
+        let lane = place % 4u;
+        //for each group
+        var four_# = sum_0_#[0];
+        //end
+        //for each group
+        four_# = select(four_#, sum_@_#[0], line == @u * 4u);
+        four_# = select(four_#, sum_@_#[1], line == @u * 4u + 1u);
+        four_# = select(four_#, sum_@_#[2], line == @u * 4u + 2u);
+        four_# = select(four_#, sum_@_#[3], line == @u * 4u + 3u);
+        //end
+        //for each group
+        let pair_# = select(four_#.xz, four_#.yw, (lane & 1u) == 1u);
+        store_number(matrix, row + line, column + #u * 4u + lane, select(pair_#.x, pair_#.y, lane > 1u));
+        //end
+    }
+    //end
+    //if results are stored at once
     //for each group
     store_row(matrix, row + @u * 4u, column + #u * 4u, sum_@_#[0]);
     store_row(matrix, row + @u * 4u + 1u, column + #u * 4u, sum_@_#[1]);
     store_row(matrix, row + @u * 4u + 2u, column + #u * 4u, sum_@_#[2]);
     store_row(matrix, row + @u * 4u + 3u, column + #u * 4u, sum_@_#[3]);
+    //end
     //end
 }

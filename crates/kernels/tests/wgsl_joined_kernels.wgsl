@@ -138,10 +138,15 @@ fn part0_main(id: vec3<u32>) {
         depth += 1u;
     }
     let matrix = part * part0_parameters.batches + batch;
-    part0_store_row(matrix, row + 0u * 4u, column + 0u * 4u, sum_0_0[0]);
-    part0_store_row(matrix, row + 0u * 4u + 1u, column + 0u * 4u, sum_0_0[1]);
-    part0_store_row(matrix, row + 0u * 4u + 2u, column + 0u * 4u, sum_0_0[2]);
-    part0_store_row(matrix, row + 0u * 4u + 3u, column + 0u * 4u, sum_0_0[3]);
+    let lines = min(ROWS, part0_parameters.rows - row);
+    for (var line = 0u; line < lines; line++) {
+        var four_0 = sum_0_0[0];
+        four_0 = select(four_0, sum_0_0[0], line == 0u * 4u);
+        four_0 = select(four_0, sum_0_0[1], line == 0u * 4u + 1u);
+        four_0 = select(four_0, sum_0_0[2], line == 0u * 4u + 2u);
+        four_0 = select(four_0, sum_0_0[3], line == 0u * 4u + 3u);
+        part0_store_row(matrix, row + line, column + 0u * 4u, four_0);
+    }
 }
 
 fn part0_flat(id: vec3<u32>) -> u32 {

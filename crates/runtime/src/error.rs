@@ -22,7 +22,7 @@ use crate::train::fit::FitError;
 use crate::weights::WeightsError;
 
 /// What went wrong, and where. Nothing here leaves a device unusable but [`Error::DeviceLost`].
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum Error {
@@ -96,6 +96,12 @@ pub enum Error {
 
     #[error("no input is named {name:?}; this plan has {known}")]
     UnknownInput { name: String, known: String },
+
+    #[error(
+        "input {name:?} ({shape}) was declared at {origin} by the graph, and nobody gives it; a function of a trainer takes what \
+         is in a batch by inputs.get({name:?})"
+    )]
+    DeclaredInput { name: String, shape: Shape, origin: String },
 
     #[error("input {name:?} ({shape}, declared at {origin}) was not given")]
     MissingInput { name: String, shape: Shape, origin: String },
@@ -362,6 +368,8 @@ pub enum Error {
     #[error("the optimiser's {what} is {}{given}, which is not {expected}", short(*.value))]
     Hyperparameter { what: &'static str, value: f64, expected: &'static str, given: Given },
 }
+
+arenagrad_graph::debug_in_words!(Error);
 
 impl Error {
     /// Whether it says nothing of what was to be computed: the same may be computed later, or nothing can be any more.

@@ -228,7 +228,7 @@ fn a_refused_first_step_leaves_nothing_behind() {
             assert_eq!((trainer.plans(), trainer.session().parameter_names().count()), (0, 0), "{error}");
         }
         let error = trainer.step(refused[0]).unwrap_err();
-        assert!(matches!(&error, Error::MissingInput { name, .. } if name == "weight"), "{error}");
+        assert!(matches!(&error, Error::DeclaredInput { name, .. } if name == "weight"), "{error}");
         trainer.step(&[("x", &x), ("labels", &good)]).unwrap();
     }
 }

@@ -221,8 +221,11 @@ fn functions_that_are_wrong_are_refused() {
     }
     for (kind, text) in [
         (0, "the backward pass of \"wrong\" gave 0 gradients for 1 operands"),
-        (1, "custom_gradient: shapes differ"),
-        (2, "custom_gradient: dtypes differ"),
+        (
+            1,
+            "custom_gradient: gradient 0 that the backward pass of \"wrong\" gave is f32[], but its operand \"x\" is f32[3]",
+        ),
+        (2, "gave is f64[3], but its operand \"x\" is f32[3]"),
     ] {
         let g = Graph::new();
         let x = g.input("x", [3]);

@@ -89,8 +89,11 @@ fn residuals_are_told_at_the_caller_s_line_and_leave_nothing() {
     };
     let bad = [stale, other.input("z", [2]), w.cast(DType::I32)];
     let before = g.to_string();
-    let said =
-        ["a node is stale", "a node belongs to another graph", "cast (node 1) is i32, through which no gradient"];
+    let said = [
+        "a node is stale",
+        "a node belongs to another graph, or to another tape",
+        "cast (node 1) is i32, through which no gradient",
+    ];
     for (bad, said) in bad.into_iter().zip(said) {
         let line = line!() + 1;
         let error = LeastSquares::new(&g, bad, &[], &cpu()).map(drop).unwrap_err();
@@ -186,7 +189,9 @@ fn mistakes_of_an_optimiser_are_told_in_its_file() {
             match wrong {
                 Wrong::State => told(&error, LINES[0], "parameter \"w.state\""),
                 Wrong::Rate => told(&error, LINES[1], "parameter \"learning_rate\""),
-                Wrong::Foreign => told(&error, line, "Optimizer::update: a node belongs to another graph"),
+                Wrong::Foreign => {
+                    told(&error, line, "Optimizer::update: a node belongs to another graph, or to another tape")
+                }
                 Wrong::Stale | Wrong::StaleTarget => {
                     told(&error, line, "Optimizer::update: a node is stale");
                 }
@@ -249,4 +254,16 @@ fn a_graph_that_a_tape_lends_is_not_trained_in() {
         told(&error, line, &format!("{method}: the graph belongs to"));
     }
     assert_eq!(y.item(), Ok(4.0));
+}
+
+/// What `main` prints of an error that it returns, and `unwrap` of one that it meets, is its message.
+#[test]
+fn errors_print_in_words() {
+    let g = Graph::new();
+    let (x, y) = (g.input("x", [3]), g.input("y", [4]));
+    let refused = (x + y).shape().unwrap_err();
+    assert_eq!(format!("{refused:?}"), refused.to_string());
+    let error = Error::from(refused);
+    assert_eq!(format!("{error:?}"), error.to_string());
+    assert!(format!("{error:?}").contains("origins.rs"));
 }

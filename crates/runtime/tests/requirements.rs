@@ -1,9 +1,10 @@
 //! A run requires of its inputs what it computes from them, and nothing that was refused, removed or left out.
 
 use crate::suite::devices::devices;
-use arenagrad::{DType, Error, Graph, Session, Tensor};
+use arenagrad::nn::{Embedding, Linear};
+use arenagrad::{DType, Error, Expr, Graph, Session, Sgd, Tape, Tensor, Trainer};
 
-fn table(rows: usize) -> Tensor {
+fn table_of(rows: usize) -> Tensor {
     Tensor::new([rows, 2], (0..2 * rows).map(|x| x as f32).collect::<Vec<_>>()).unwrap()
 }
 
@@ -28,7 +29,7 @@ fn a_refused_operation_requires_nothing() {
         g.take_error();
         let good = long.gather(0, i);
         let mut session = Session::evaluate(&g, &[good], &device).unwrap();
-        let values = session.run(&[("long", &table(5)), ("i", &indices())]).unwrap();
+        let values = session.run(&[("long", &table_of(5)), ("i", &indices())]).unwrap();
         assert_eq!(values[0].to_f64_vec(), [8.0, 7.0], "{device}");
     }
 }
@@ -40,7 +41,7 @@ fn what_is_not_wanted_requires_nothing() {
         let (short, long) = (g.input("short", [2, 2]), g.input("long", [5, 2]));
         let i = g.input_of("i", [1, 2], DType::I32);
         let (narrow, good) = (short.gather(0, i), long.gather(0, i));
-        let given = [("short", &table(2)), ("long", &table(5)), ("i", &indices())];
+        let given = [("short", &table_of(2)), ("long", &table_of(5)), ("i", &indices())];
         let mut session = Session::evaluate(&g, &[good], &device).unwrap();
         assert_eq!(session.run(&given).unwrap()[0].to_f64_vec(), [8.0, 7.0], "{device}");
         // Wanted, it is required, and so it is of a gradient alone.
@@ -54,7 +55,7 @@ fn what_is_not_wanted_requires_nothing() {
         let removed = short.gather(0, unused);
         g.remove(removed.id().unwrap()).unwrap();
         let mut session = Session::evaluate(&g, &[long.gather(0, unused)], &device).unwrap();
-        assert!(session.run(&[("long", &table(5)), ("j", &indices())]).is_ok(), "{device}");
+        assert!(session.run(&[("long", &table_of(5)), ("j", &indices())]).is_ok(), "{device}");
     }
 }
 
@@ -148,7 +149,7 @@ fn elements_of_a_sequence_are_not_required_to_be_indices() {
         let [gradient] = last.sum(..).grad([rows]).unwrap();
         let mut session = Session::evaluate(&g, &[last, nested, gradient, scanned.outputs[0]], &device).unwrap();
         let words = Tensor::new([4], vec![4, 1, 2, -1]).unwrap();
-        let found = session.run(&[("table", &table(5)), ("words", &words)]).unwrap();
+        let found = session.run(&[("table", &table_of(5)), ("words", &words)]).unwrap();
         let found: Vec<Vec<f64>> = found.iter().map(Tensor::to_f64_vec).collect();
         // The rows are 8 9, 2 3 and 4 5.
         assert_eq!(found[0], [8.0 / 8.0 + 2.0 / 4.0 + 4.0 / 2.0, 9.0 / 8.0 + 3.0 / 4.0 + 5.0 / 2.0], "{device}");
@@ -156,5 +157,85 @@ fn elements_of_a_sequence_are_not_required_to_be_indices() {
         assert_eq!(found[2], [0.0, 0.0, 0.25, 0.25, 0.5, 0.5, 0.0, 0.0, 0.125, 0.125], "{device}");
         assert_eq!(found[3][..6], [8.0, 9.0, 2.0, 3.0, 4.0, 5.0], "{device}");
         assert!(found[3][6..].iter().all(|x| x.is_nan()), "{device}");
+    }
+}
+
+/// Of an input of which parts are indices, the elements of these parts are required of and no others.
+#[test]
+fn parts_of_an_input_are_required_of_where_they_stand() {
+    type Part = for<'g> fn(Expr<'g>) -> Expr<'g>;
+    let parts: [(&str, Part, &[usize]); 8] = [
+        ("all but the last", |i| i.slice(1, 0, 3), &[0, 1, 2, 4, 5, 6]),
+        ("all but the first, in one axis", |i| i.slice(1, 1, 4).flatten(), &[1, 2, 3, 5, 6, 7]),
+        ("every second, backwards", |i| i.slice_step(1, 1, 4, 2).flip([1]), &[1, 3, 5, 7]),
+        ("a part of a part in another shape", |i| i.slice(0, 1, 2).reshape([2, 2]).slice(1, 1, 2), &[5, 7]),
+        ("rows of the transpose, repeated", |i| i.t().slice(0, 2, 3).broadcast_to([5, 2]), &[2, 6]),
+        ("windows", |i| i.slice(1, 1, 4).unfold(1, 2, 1), &[1, 2, 3, 5, 6, 7]),
+        ("a position", |i| i.select_index(0, 1).slice(0, 0, 1), &[4]),
+        ("none", |i| i.slice(1, 2, 2), &[]),
+    ];
+    for device in devices() {
+        for (name, part, shown) in parts {
+            let g = Graph::new();
+            let (table, i) = (g.input("table", [5, 2]), g.input_of("i", [2, 4], DType::I32));
+            let read = table.index_select(0, part(i));
+            let [gradient] = read.sum(..).grad([table]).unwrap();
+            let mut session = Session::evaluate(&g, &[read, gradient, i], &device).unwrap();
+            for place in 0..8 {
+                for wrong in [5, -1] {
+                    let mut indices = vec![4, 0, 3, 1, 2, 4, 1, 0];
+                    indices[place] = wrong;
+                    let given = Tensor::new([2, 4], indices).unwrap();
+                    let result = session.run(&[("table", &table_of(5)), ("i", &given)]);
+                    match result {
+                        Ok(_) => assert!(!shown.contains(&place), "{device}, {name}: {wrong} at {place}"),
+                        Err(Error::IndexOutOfRange { name: input, position, value, bound: 5, origin, .. }) => {
+                            assert_eq!((input.as_str(), position, value), ("i", place, wrong), "{device}, {name}");
+                            assert!(
+                                shown.contains(&place) && origin.contains("requirements.rs"),
+                                "{device}, {name}: {origin}"
+                            );
+                        }
+                        Err(error) => panic!("{device}, {name}: {error}"),
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Tokens and labels that are parts of one text: what is out of range is an error, in a session, a trainer and on a tape, and changes nothing.
+#[test]
+fn tokens_of_a_text_train_nothing_where_one_is_out_of_range() {
+    fn loss<'g>(text: Expr<'g>) -> Expr<'g> {
+        let (tokens, labels) = (text.slice(1, 0, 3), text.slice(1, 1, 4));
+        let (embedding, head) = (Embedding::new("tokens", 5, 4), Linear::new("head", 4, 5));
+        head.apply(embedding.apply(tokens)).reshape([6, 5]).cross_entropy(labels.flatten())
+    }
+    let good = Tensor::new([2, 4], vec![0, 1, 2, 3, 4, 3, 2, 1]).unwrap();
+    for device in devices() {
+        let mut trainer = Trainer::new(device.clone(), Sgd::new(0.1), |inputs| loss(inputs.get("text")));
+        trainer.step(&[("text", &good)]).unwrap();
+        let weight = |trainer: &Trainer| trainer.session().parameter("head.weight").unwrap();
+        let before = weight(&trainer);
+        for (place, wrong) in [(0, 5), (3, 5), (2, -1), (7, 9)] {
+            let mut tokens = vec![0, 1, 2, 3, 4, 3, 2, 1];
+            tokens[place] = wrong;
+            let text = Tensor::new([2, 4], tokens).unwrap();
+            let error = trainer.step(&[("text", &text)]).map(drop).unwrap_err();
+            assert!(
+                matches!(&error, Error::IndexOutOfRange { name, position, .. } if name == "text" && *position == place),
+                "{error}"
+            );
+            let tape = Tape::new(device.clone());
+            let text = tape.leaf(&text).named("text");
+            let value = tape.record("loss", &[&text], |x| loss(x[0]));
+            let error = value.backward().unwrap_err();
+            assert!(
+                matches!(&error, Error::IndexOutOfRange { name, position, .. } if name == "text" && *position == place),
+                "{error}"
+            );
+        }
+        assert_eq!(weight(&trainer), before, "{device}");
     }
 }

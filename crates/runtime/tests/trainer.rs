@@ -152,7 +152,7 @@ fn what_a_run_refuses_of_its_inputs_leaves_no_plan_and_no_parameter() {
         vec![Linear::new("m", 2, 2).apply(inputs.get("x")) + inputs.graph().input("z", [1, 1])]
     });
     let seen = |trainer: &Trainer<'_>| (trainer.plans(), trainer.session().parameter_names().count());
-    let missing = |error: Error| assert!(matches!(&error, Error::MissingInput { name, .. } if name == "z"), "{error}");
+    let missing = |error: Error| assert!(matches!(&error, Error::DeclaredInput { name, .. } if name == "z"), "{error}");
     let batch = [("x", &x)];
     missing(trainer.step(&batch).unwrap_err());
     assert_eq!(seen(&trainer), (0, 0));
@@ -336,4 +336,74 @@ fn a_trainer_is_sent_to_a_thread() {
     });
     assert!(loss.unwrap().is_finite());
     let _phase = Phase::Training;
+}
+
+/// Functions that may fail train what those train that may not, and what they return is the error of the call, unless something was wrong
+/// before.
+#[test]
+fn functions_may_fail() {
+    fn recurrent<'g>(inputs: &Inputs<'g>) -> Result<Expr<'g>, Error> {
+        let g = inputs.graph();
+        let decay = g.parameter("decay", [2], Init::Constant(0.5));
+        let start = g.zeros([2], DType::F32);
+        let states = g.scan(&[start], &[inputs.get("x")], |state, x| (vec![decay * state[0] + x[0]], vec![]))?;
+        Ok(states.carries[0].square().mean(..))
+    }
+    fn written_out<'g>(inputs: &Inputs<'g>) -> Expr<'g> {
+        let decay = inputs.graph().parameter("decay", [2], Init::Constant(0.5));
+        let x = inputs.get("x");
+        let state = (0..3).fold(inputs.graph().zeros([2], DType::F32), |state, t| decay * state + x.select_index(0, t));
+        state.square().mean(..)
+    }
+    let x = Tensor::from([[1.0f32, 2.0], [3.0, -1.0], [0.5, 4.0]]);
+    for device in devices() {
+        let mut failing = Trainer::try_new(device.clone(), Sgd::new(0.01), recurrent);
+        let mut other = Trainer::new(device.clone(), Sgd::new(0.01), written_out);
+        for _ in 0..3 {
+            let (a, b) = (failing.step(&[("x", &x)]).unwrap().loss, other.step(&[("x", &x)]).unwrap().loss);
+            assert!((a - b).abs() < 1e-6 * b, "{device}: {a} and {b}");
+        }
+        let outputs = failing.try_add_evaluation(|inputs| Ok(vec![recurrent(inputs)?]));
+        let value = failing.evaluate(outputs, &[("x", &x)]).unwrap()[0].item().unwrap();
+        assert!((value - failing.step(&[("x", &x)]).unwrap().loss).abs() < 1e-6, "{device}");
+
+        // A loop of another dtype, told at its line; an input that is missing, told before what follows from it; an error of one's own.
+        let wrong = failing.try_add_training("wrong", Sgd::new(0.01), |inputs| {
+            let start = inputs.graph().zeros([2], DType::F32);
+            let states =
+                inputs.graph().scan(&[start], &[inputs.get("x")], |_, x| (vec![x[0].cast(DType::I32)], vec![]))?;
+            Ok(states.carries[0].mean(..))
+        });
+        let line = line!() - 3;
+        let error = failing.step_of(wrong, &[("x", &x)]).map(drop).unwrap_err().to_string();
+        assert!(error.contains(&format!("trainer.rs:{line}: scan: dtypes differ")), "{error}");
+        let missing = failing.try_add_training("missing", Sgd::new(0.01), |inputs| {
+            let scanned = inputs.graph().scan(&[], &[inputs.get("y")], |_, y| (vec![], vec![y[0].exp()]))?;
+            Ok(scanned.outputs[0].mean(..))
+        });
+        let error = failing.step_of(missing, &[("x", &x)]).map(drop).unwrap_err();
+        assert!(matches!(&error, Error::Graph(GraphError::InputNotGiven { name, .. }) if name == "y"), "{error}");
+        let own =
+            failing.try_add_evaluation(|_| Err(Error::UnknownParameter { name: "mine".into(), known: "none".into() }));
+        let error = failing.evaluate(own, &[("x", &x)]).map(drop).unwrap_err();
+        assert!(matches!(error, Error::UnknownParameter { .. }), "{error}");
+        assert!(failing.step(&[("x", &x)]).is_ok());
+    }
+}
+
+#[test]
+fn an_input_that_the_graph_declares_is_told_where_inputs_come_from() {
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.01), |inputs| {
+        let w = inputs.graph().input("w", [2]);
+        (inputs.graph().parameter("p", [2], Init::Constant(0.0)) * w).sum(..)
+    });
+    let line = line!() - 3;
+    let w = Tensor::from([1.0f32, 2.0]);
+    let error = trainer.step(&[("w", &w)]).map(drop).unwrap_err();
+    let expected = format!(
+        "input \"w\" ([2]) was declared at {}:{line} by the graph, and nobody gives it; a function of a trainer takes what is in a batch \
+         by inputs.get(\"w\")",
+        file!()
+    );
+    assert_eq!(error.to_string(), expected);
 }

@@ -304,13 +304,12 @@ impl<'g> Expr<'g> {
         if let Some(error) = self.index_error(op, classes, except, origin) {
             return self.fail_without(error);
         }
-        let (_, source) = self.source()?;
-        Some(if matches!(source, Op::Leaf(Leaf::Literal { .. }) | Op::Leaf(Leaf::Constant { .. })) {
-            Range::Checked
-        } else if matches!(source, Op::Leaf(Leaf::Input { .. })) {
-            Range::OfInput
-        } else {
-            Range::Unknown
+        let arena = self.graph().arena();
+        let (leaf, _) = arena.shown(self.raw()?).unzip();
+        Some(match leaf.and_then(|leaf| arena.nodes.get(leaf.key)).map(|node| &node.op) {
+            Some(Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. } | Leaf::Iota { .. })) => Range::Checked,
+            Some(Op::Leaf(Leaf::Input { .. })) => Range::OfInput,
+            _ => Range::Unknown,
         })
     }
 

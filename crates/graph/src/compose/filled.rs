@@ -121,7 +121,7 @@ impl Graph {
         let method = self.enter("linspace");
         let (origin, op) = (method.origin(), "linspace");
         if !dtype.is_float() {
-            let (operand, expected) = ("the result".to_owned(), "a float");
+            let (operand, expected) = ("the result".to_owned(), "a dtype of floats");
             return self.finish(Err(GraphError::DType { origin, op, operand, dtype, expected }));
         }
         if i32::try_from(count).is_err() {

@@ -43,7 +43,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn poisson_nll_loss(self, target: Expr<'g>, options: PoissonNll) -> Expr<'g> {
         let _method = self.enter("poisson_nll_loss");
-        if self.shape_shared_with(target, "poisson_nll_loss").is_none() {
+        if self.form_shared_with(target, "poisson_nll_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
         let loss =
@@ -78,7 +78,7 @@ impl<'g> Expr<'g> {
         if eps.is_nan() || eps <= 0.0 {
             return self.graph().refuse(op, "eps", eps, "a number above 0");
         }
-        let Some(shape) = self.shape_shared_with(target, op) else { return poisoned };
+        let Some(shape) = self.form_shared_with(target, op) else { return poisoned };
         if self.same_graph(variance, op, origin).is_none() {
             return poisoned;
         }

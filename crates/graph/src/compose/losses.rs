@@ -103,7 +103,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn binary_cross_entropy(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
         let method = self.enter("binary_cross_entropy");
-        if self.shape_shared_with(target, "binary_cross_entropy").is_none() {
+        if self.form_shared_with(target, "binary_cross_entropy").is_none() {
             return Expr::poisoned(self.graph());
         }
         let origin = method.origin();
@@ -134,7 +134,7 @@ impl<'g> Expr<'g> {
         reduction: Reduction,
     ) -> Expr<'g> {
         let _method = self.enter("binary_cross_entropy_with_logits_weighted");
-        let Some(shape) = self.shape_shared_with(target, "binary_cross_entropy_with_logits") else {
+        let Some(shape) = self.form_shared_with(target, "binary_cross_entropy_with_logits") else {
             return Expr::poisoned(self.graph());
         };
         let (op, origin) = ("binary_cross_entropy_with_logits", self.graph().origin_or(Origin::here()));
@@ -170,7 +170,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn kl_div(self, target: Expr<'g>, log_target: bool, reduction: Reduction) -> Expr<'g> {
         let _method = self.enter("kl_div");
-        if self.shape_shared_with(target, "kl_div").is_none() {
+        if self.form_shared_with(target, "kl_div").is_none() {
             return Expr::poisoned(self.graph());
         }
         if log_target {

@@ -2,12 +2,10 @@
 //!
 //! They are literals and constants, and views of these. What was computed does not stand in the graph, of whatever it was computed.
 
-use smallvec::SmallVec;
-
 use crate::expr::Expr;
-use crate::op::{Arrangement, Leaf, Op, Windows};
+use crate::op::{Leaf, Op};
 use crate::requirements::viewed;
-use crate::shape::Shape;
+use crate::views::Views;
 
 impl<'g> Expr<'g> {
     /// Whether the elements stand in the graph.
@@ -26,88 +24,18 @@ impl<'g> Expr<'g> {
     /// The places, in row-major order, at which this tensor is not 0; none if it does not stand in the graph.
     pub(crate) fn places_that_hold(self) -> Option<Vec<usize>> {
         let arena = self.graph().arena();
-        let mut id = self.raw()?;
+        let id = self.raw()?;
         let elements = arena.nodes.get(id.key)?.shape.elements();
-        // From the last to the first: each with the shape that it is of and the shape that it gives.
-        let mut views: Vec<(&Arrangement, &Shape, &Shape)> = Vec::new();
-        let leaf = loop {
-            let node = arena.nodes.get(id.key)?;
-            if let Op::View { operand, arrangement } = &node.op {
-                views.push((arrangement, &arena.nodes.get(operand.key)?.shape, &node.shape));
-                id = *operand;
-            } else if let Some(operand) = viewed(&node.op) {
-                id = operand;
-            } else if let Op::Leaf(leaf) = &node.op {
-                break leaf;
-            } else {
-                return None;
-            }
-        };
+        let (leaf, views) = arena.views_down_to_leaf(id)?;
+        let Op::Leaf(leaf) = &arena.nodes.get(leaf.key)?.op else { return None };
         if let Leaf::Constant { value } = leaf {
             return Some(if *value == 0.0 { Vec::new() } else { (0..elements).collect() });
         }
         let Leaf::Literal { data } = leaf else { return None };
         // Each element is followed to the literal by itself: what lies between may be larger than both.
-        let views: Vec<Strided<'_>> =
-            views.into_iter().map(|(arrangement, from, to)| Strided::new(arrangement, from, to)).collect();
+        let views = Views::new(elements, views);
         let holds: Vec<bool> = data.to_f64_vec().into_iter().map(|element| element != 0.0).collect();
-        let origin = |place: usize| views.iter().fold(place, |place, view| view.origin(place));
-        Some((0..elements).filter(|&place| holds[origin(place)]).collect())
-    }
-}
-
-/// Where the elements of a view stand among those of its operand: so far apart along each axis.
-struct Strided<'a> {
-    shape: &'a Shape,
-    first: usize,
-    // Distances may be negative, and that of a step that is never taken may be out of all proportion: they wrap.
-    strides: SmallVec<[usize; 4]>,
-}
-
-impl<'a> Strided<'a> {
-    fn new(arrangement: &Arrangement, from: &Shape, to: &'a Shape) -> Self {
-        let own = from.strides();
-        let mut first = 0;
-        let strides: SmallVec<[usize; 4]> = match arrangement {
-            Arrangement::Reshape => to.strides(),
-            Arrangement::Permute { axes } => axes.iter().map(|&axis| own[axis]).collect(),
-            Arrangement::Broadcast => {
-                let new = std::iter::repeat_n(0, to.rank() - from.rank());
-                new.chain((0..from.rank()).map(|axis| if from[axis] == 1 { 0 } else { own[axis] })).collect()
-            }
-            Arrangement::Slice { starts, steps } => {
-                first = starts.iter().zip(&own).map(|(start, stride)| start * stride).sum();
-                steps.iter().zip(&own).map(|(&step, &stride)| stride.wrapping_mul(step)).collect()
-            }
-            Arrangement::Flip { axes } => {
-                first = axes.iter().map(|axis| from[axis].saturating_sub(1) * own[axis]).sum();
-                (0..from.rank())
-                    .map(|axis| if axes.contains(axis) { own[axis].wrapping_neg() } else { own[axis] })
-                    .collect()
-            }
-            Arrangement::Windows(windows) => {
-                let Windows { axes, steps, dilations, .. } = &**windows;
-                let mut strides: SmallVec<[usize; 4]> = own.clone();
-                for (&axis, &step) in axes.iter().zip(steps) {
-                    strides[axis] = own[axis].wrapping_mul(step);
-                }
-                strides.extend(axes.iter().zip(dilations).map(|(&axis, &dilation)| own[axis].wrapping_mul(dilation)));
-                strides
-            }
-        };
-        Strided { shape: to, first, strides }
-    }
-
-    /// The place in the operand of the element at a place of the view, both in row-major order.
-    fn origin(&self, place: usize) -> usize {
-        let mut rest = place;
-        let mut origin = self.first;
-        for axis in (0..self.shape.rank()).rev() {
-            let extent = self.shape[axis];
-            origin = origin.wrapping_add(self.strides[axis].wrapping_mul(rest % extent));
-            rest /= extent;
-        }
-        origin
+        Some(views.places().enumerate().filter(|&(_, origin)| holds[origin]).map(|(place, _)| place).collect())
     }
 }
 

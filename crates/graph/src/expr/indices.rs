@@ -1,7 +1,7 @@
 //! What is known of i32 indices before a graph runs: which are in range, which are not, and which each run must check.
 //!
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
-//! from. What is computed on the device is not known here.
+//! from; parts that are taken, slices and windows, leave questions to the elements that they take. What is computed on the device is not known here.
 
 use crate::declaration::Requirement;
 use crate::error::GraphError;
@@ -29,7 +29,7 @@ impl<'g> Expr<'g> {
 
     fn required_from(self, least: i32, node: Expr<'g>, bound: usize, except: Option<i32>) {
         if let (Some(indices), Some(owner)) = (self.raw(), node.raw()) {
-            self.graph().arena_mut().require(owner, Requirement { indices, least, bound, except });
+            self.graph().arena_mut().require(owner, Requirement { indices, least, bound, except, shown: None });
         }
     }
 
@@ -41,14 +41,32 @@ impl<'g> Expr<'g> {
         except: Option<i32>,
         origin: Origin,
     ) -> Option<GraphError> {
-        let outside = |&index: &i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
-        let (_, source) = self.source()?;
-        let found = if let Op::Leaf(Leaf::Literal { data }) = source {
-            data.find_integer(|index| outside(&index))
-        } else if let Op::Leaf(Leaf::Constant { value }) = source {
+        let is_outside = |index: i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
+        let arena = self.graph().arena();
+        let id = self.raw()?;
+        let (leaf, shown) = arena.shown(id)?;
+        let leaf = arena.nodes.get(leaf.key)?;
+        let found = if let Op::Leaf(Leaf::Literal { data }) = &leaf.op {
+            match &shown {
+                None => data.find_integer(is_outside),
+                Some(views) => data.find_integer_among(views.places(), is_outside),
+            }
+        } else if let Op::Leaf(Leaf::Iota { axis }) = &leaf.op {
+            let inner: usize = leaf.shape.iter().skip(axis + 1).product();
+            let index_at = |place: usize| (place, (place / inner % leaf.shape[*axis]) as i32);
+            let holds_any = leaf.shape.elements() > 0;
+            match &shown {
+                // Along other axes the same indices come again.
+                None if holds_any => {
+                    (0..leaf.shape[*axis]).map(|index| index_at(index * inner)).find(|&(_, i)| is_outside(i))
+                }
+                None => None,
+                Some(views) => views.places().map(index_at).find(|&(_, index)| is_outside(index)),
+            }
+        } else if let Op::Leaf(Leaf::Constant { value }) = &leaf.op {
             // A constant of no elements holds no index.
-            let holds_any = self.shape().is_ok_and(|shape| shape.elements() > 0);
-            (holds_any && outside(&(value as i32))).then_some((0, value as i32))
+            let holds_any = arena.nodes.get(id.key).is_some_and(|node| node.shape.elements() > 0);
+            (holds_any && is_outside(*value as i32)).then_some((0, *value as i32))
         } else {
             None
         };
@@ -59,6 +77,9 @@ impl<'g> Expr<'g> {
     /// Whether every element is known to be in `0..extent`, or is checked to be before each run of a node that indexes an axis
     /// of that extent by this.
     pub(crate) fn is_index_below(self, extent: usize) -> bool {
+        if self.is_shown_of_input() {
+            return true;
+        }
         let Some((node, op)) = self.source() else { return false };
         let is_within = |id: NodeId, axis: usize| self.graph().arena().nodes[id.key].shape[axis] <= extent;
         if let Op::Leaf(Leaf::Iota { axis }) = op {
@@ -72,11 +93,15 @@ impl<'g> Expr<'g> {
             let gives_indices =
                 !matches!(op, Op::Ordered(Ordered::Cumulative { function, .. }) if !function.gives_indices());
             gives_indices && is_within(operand, axis)
-        } else if matches!(op, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. })) {
-            self.index_error("gather", extent, None, Origin::here()).is_none()
         } else {
-            matches!(op, Op::Leaf(Leaf::Input { .. }))
+            matches!(op, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }))
+                && self.index_error("gather", extent, None, Origin::here()).is_none()
         }
+    }
+
+    /// Whether these are elements of an input, which are checked before each run of a node that requires something of them.
+    pub(crate) fn is_shown_of_input(self) -> bool {
+        self.raw().is_some_and(|id| self.graph().arena().shown_input(id).is_some())
     }
 
     /// The node at the end of the views through which this looks, whose elements are exactly those of this expression.

@@ -178,7 +178,7 @@ impl<'g> Expr<'g> {
             Ok(axis) => axis,
             Err(error) => return self.fail(error),
         };
-        self.indexed_along(axis, AxisIndex::At(index.position()), &shape, origin).squeeze_if(axis, true, origin)
+        self.indexed_along(axis, AxisIndex::At(index.position()), &shape, origin).without_axis(axis, origin)
     }
 
     /// Basic indexing: the first axes by a position or a range each, further ones whole. An axis that is indexed by a position falls away.
@@ -217,25 +217,28 @@ impl<'g> Expr<'g> {
             return self.graph().refuse("index", "the number of ellipses", ellipses as f64, "1 or none");
         };
         let (mut result, mut axis) = (self, 0);
+        // Axes that fall away stay until the end, so that a mistake is told of the caller's axis.
+        let mut positions: Vec<usize> = Vec::new();
         for index in indices {
             if index == AxisIndex::NewAxis {
                 result = result.unsqueeze(axis as isize);
-                shape = match result.read("index", origin, |_, node| node.shape.clone()) {
-                    Some(shape) => shape,
-                    None => return result,
-                };
-                axis += 1;
-                continue;
+            } else {
+                if matches!(index, AxisIndex::At(_)) {
+                    positions.push(axis);
+                }
+                result = result.indexed_along(axis, index, &shape, origin);
             }
-            let is_position = matches!(index, AxisIndex::At(_));
-            result = result.indexed_along(axis, index, &shape, origin).squeeze_if(axis, is_position, origin);
             shape = match result.read("index", origin, |_, node| node.shape.clone()) {
                 Some(shape) => shape,
                 None => return result,
             };
-            axis += usize::from(!is_position);
+            axis += 1;
         }
-        result
+        if positions.is_empty() {
+            result
+        } else {
+            result.reshape_node(&shape.without(positions.into_iter().collect()), origin)
+        }
     }
 
     /// The elements of one axis that are indexed, which stays.
@@ -268,11 +271,11 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// Without an axis of extent 1, if so wished.
-    fn squeeze_if(self, axis: usize, is_wished: bool, origin: Origin) -> Expr<'g> {
+    /// Without an axis of extent 1.
+    fn without_axis(self, axis: usize, origin: Origin) -> Expr<'g> {
         match self.read("squeeze", origin, |_, node| node.shape.clone()) {
-            Some(shape) if is_wished => self.reshape_node(&shape.without([axis].into_iter().collect()), origin),
-            Some(_) | None => self,
+            Some(shape) => self.reshape_node(&shape.without([axis].into_iter().collect()), origin),
+            None => self,
         }
     }
 }

@@ -17,6 +17,44 @@ impl<'g> Expr<'g> {
         self.reshape_node(&shape.into(), self.graph().origin_or(Origin::here()))
     }
 
+    /// [`Expr::reshape`] to extents of which one may be -1: it becomes what is left. (PyTorch's `view` and `reshape`.)
+    ///
+    /// Errors: another number of elements than the expression has; a negative extent that is not -1, or two of -1; a -1 beside an extent of
+    /// 0, where every extent would do.
+    ///
+    /// ```
+    /// # use arenagrad_graph::Graph;
+    /// # let g = Graph::new();
+    /// assert_eq!(g.input("x", [2, 12]).view([-1, 4]).shape()?.dims(), [6, 4]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn view(self, extents: impl AsRef<[isize]>) -> Expr<'g> {
+        let method = self.enter("view");
+        let (origin, extents) = (method.origin(), extents.as_ref());
+        let refused = |extent: isize, expected| {
+            let (op, what, value) = ("view", "an extent", extent as f64);
+            self.fail(GraphError::Argument { origin, op, what, value, expected })
+        };
+        if let Some(&extent) = extents.iter().find(|extent| **extent < -1) {
+            return refused(extent, "0 or more, or -1 for what is left");
+        }
+        let Some(elements) = self.read("view", origin, |_, node| node.shape.elements()) else { return self };
+        let known: Shape = extents.iter().filter_map(|&extent| usize::try_from(extent).ok()).collect();
+        let left = match extents.len() - known.rank() {
+            0 => 0,
+            1 => match known.checked_elements() {
+                Some(0) => return refused(-1, "an extent, for beside one of 0 anything would fit,"),
+                // Where it does not divide, the mistake is told by a shape of another number of elements.
+                Some(known) => elements / known,
+                None => 1,
+            },
+            _ => return refused(-1, "one extent at most that is what is left, and the others"),
+        };
+        let shape = extents.iter().map(|&extent| usize::try_from(extent).unwrap_or(left)).collect();
+        self.reshape_node(&shape, origin)
+    }
+
     /// All elements in one axis: `[n]`.
     #[track_caller]
     pub fn flatten(self) -> Expr<'g> {
@@ -309,6 +347,15 @@ impl Graph {
         let poisoned = Expr::poisoned(self);
         if operands.iter().any(|operand| poisoned.same_graph(*operand, "stack", method.origin()).is_none()) {
             return poisoned;
+        }
+        for other in operands.iter().skip(1) {
+            let origin = method.origin();
+            let shape_of = |operand: &Expr<'_>| operand.read("stack", origin, |_, node| node.shape.clone());
+            let (Some(lhs_shape), Some(rhs_shape)) = (shape_of(&operands[0]), shape_of(other)) else { return poisoned };
+            if lhs_shape != rhs_shape {
+                let (op, lhs, rhs) = ("stack", operands[0].describe(), other.describe());
+                return self.finish(Err(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape }));
+            }
         }
         // A closure would hide the caller's line.
         let mut unsqueezed = Vec::with_capacity(operands.len());

@@ -156,21 +156,24 @@ pub trait Layer {
 impl<L: Layer + ?Sized> Layer for &L {
     #[track_caller]
     fn forward<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
-        (**self).forward(x, phase)
+        // A call through a pointer does not carry its caller's line.
+        x.graph().at(Origin::here(), || (**self).forward(x, phase))
     }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
     #[track_caller]
     fn forward<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
-        (**self).forward(x, phase)
+        // A call through a pointer does not carry its caller's line.
+        x.graph().at(Origin::here(), || (**self).forward(x, phase))
     }
 }
 
 impl<L: Layer + ?Sized> Layer for Arc<L> {
     #[track_caller]
     fn forward<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g> {
-        (**self).forward(x, phase)
+        // A call through a pointer does not carry its caller's line.
+        x.graph().at(Origin::here(), || (**self).forward(x, phase))
     }
 }
 

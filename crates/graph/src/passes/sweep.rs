@@ -221,8 +221,7 @@ fn adopt_requirements(graph: &Graph, old: &Graph, replacement: &dyn Fn(NodeId) -
     for &key in &old_arena.order {
         let Some(owner) = replacement(NodeId { key, graph: old.tag() }) else { continue };
         for requirement in old_arena.requirements.get(&key).into_iter().flatten() {
-            let source = old_arena.viewed_input(requirement.indices).and_then(replacement);
-            if let Some(indices) = source {
+            if let Some(indices) = replacement(requirement.indices) {
                 arena.require(owner, Requirement { indices, ..requirement.clone() });
             }
         }

@@ -15,7 +15,7 @@ use crate::node::Origin;
 /// assert_eq!(error.column(), 3);
 /// assert_eq!(error.to_string(), "column 3: this parenthesis is not closed\n  2*(x + 1\n    ^");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ParseError {
     problem: ParseProblem,
@@ -23,6 +23,8 @@ pub struct ParseError {
     excerpt: String,
     caret: usize,
 }
+
+crate::debug_in_words!(ParseError);
 
 /// What is wrong with a text at one place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,7 +63,7 @@ pub enum ParseProblem {
 }
 
 /// Why a formula was not applied to its arguments.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum ApplyError {
@@ -77,6 +79,8 @@ pub enum ApplyError {
     #[error(transparent)]
     Graph(#[from] GraphError),
 }
+
+crate::debug_in_words!(ApplyError);
 
 impl ParseError {
     /// What is wrong.

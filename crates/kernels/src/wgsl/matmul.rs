@@ -2,10 +2,12 @@
 
 mod cooperative;
 mod operand;
+mod stores;
 
 use std::fmt::Write;
 
 use crate::wgsl::matmul::operand::{Distance, Layout, Operand, in_fours};
+use crate::wgsl::matmul::stores::Stores;
 use crate::wgsl::module::{Grid, Module};
 use crate::wgsl::output::{Output, new_scratch};
 use crate::wgsl::positions::declare_position;
@@ -133,6 +135,9 @@ impl Product {
         module.parameter("depth_span", depths.span);
         module.parameter("part_depth", depths.part_depth);
         let has_rest = !self.k.is_multiple_of(4);
+        let rest: &[&str] = if has_rest { &["depth has a rest"] } else { &[] };
+        let width = if self.n.is_multiple_of(4) { 4 } else { 1 };
+        let stores = Stores::of(profile, tile, width);
         let (skeleton, label) = match tile {
             MatMulTile::Tiled { rows, columns } => {
                 module.parameter("parts", depths.parts);
@@ -143,7 +148,7 @@ impl Product {
                     "const ROW_GROUPS: u32 = {}u;\nconst COLUMN_GROUPS: u32 = {}u;",
                     groups[0], groups[1]
                 ));
-                (expand(include_str!("../../shaders/matmul_tiled.wgsl"), groups, false), "matmul_tiled")
+                (expand(include_str!("../../shaders/matmul_tiled.wgsl"), groups, &[]), "matmul_tiled")
             }
             MatMulTile::Cooperative { rows, columns, matrix } => {
                 module.parameter("parts", depths.parts);
@@ -154,40 +159,26 @@ impl Product {
                 self.declare_tiles(&mut module, ["lhs", "lhs_rows", "lhs_tile", "lhs_step"], &self.lhs, has_rest);
                 self.declare_tiles(&mut module, ["rhs", "rhs_columns", "rhs_tile", "rhs_step"], &self.rhs, has_rest);
                 module.parameter("strip", strip);
+                let conditions = [stores.conditions(), rest].concat();
                 (
-                    expand(include_str!("../../shaders/matmul_rows.wgsl"), [rows / 4, columns / 4], has_rest),
+                    expand(include_str!("../../shaders/matmul_rows.wgsl"), [rows / 4, columns / 4], &conditions),
                     "matmul_rows",
                 )
             }
             MatMulTile::Vector => {
                 self.declare_vector(&mut module, has_rest);
                 self.declare_tiles(&mut module, ["rhs", "rhs_columns", "rhs_tile", "rhs_step"], &self.rhs, has_rest);
-                (expand(include_str!("../../shaders/matmul_vector.wgsl"), [1, 1], has_rest), "matmul_vector")
+                (expand(include_str!("../../shaders/matmul_vector.wgsl"), [1, 1], rest), "matmul_vector")
             }
         };
-        let width = if self.n.is_multiple_of(4) { 4 } else { 1 };
-        let mut text = "fn store_row(batch: u32, row: u32, column: u32, sums: vec4<f32>) {\n    \
-                        let index = (batch * parameters.rows + row) * parameters.columns + column;\n"
-            .to_owned();
-        if width == 4 {
-            text.push_str("    if (row < parameters.rows) & (column < parameters.columns) {\n        write_block(index, sums);\n    }\n");
-        } else {
-            text.push_str("    if row >= parameters.rows {\n        return;\n    }\n");
-            for (lane, component) in ["x", "y", "z", "w"].iter().enumerate() {
-                let _ = write!(
-                    text,
-                    "    if column + {lane}u < parameters.columns {{\n        write_block(index + {lane}u, sums.{component});\n    }}\n"
-                );
-            }
-        }
-        text.push_str("}\n");
-        module.declare(text);
+        stores.declare(&mut module, width);
         output.bound().declare_write(&mut module, width, Some(DType::F32));
         let elements = rows * columns;
         let operations = elements.saturating_mul(depths.span.min(self.k) / 2 + output.operations());
         let depth = depths.span.min(self.k);
         let iterations = match tile {
-            MatMulTile::Rows { .. } | MatMulTile::Vector => depth / 4 + depth / 64 + 5,
+            MatMulTile::Rows { .. } => depth / 4 + depth / 64 + 5 + stores.iterations(rows),
+            MatMulTile::Vector => depth / 4 + depth / 64 + 5,
             MatMulTile::Tiled { .. } => depth.div_ceil(16) * 17,
             MatMulTile::Cooperative { rows, columns, matrix } => {
                 depth.div_ceil(COOPERATIVE_DEPTH) * cooperative_iterations(rows, columns, matrix)
@@ -415,17 +406,19 @@ impl Product {
 
 /// Writes the lines of a skeleton between `//for each group` and `//end` once for each group of rows, or where they have no
 /// `@`, and within each group lines with `#`, once for each group of columns; those between `//for each tile` and `//end` once for each pair
-/// of groups. Drops what stands between
-/// `//if depth has a rest` and its end unless there is one.
-fn expand(skeleton: &str, [row_groups, column_groups]: [usize; 2], has_rest: bool) -> String {
+/// of groups. Drops what stands between `//if` with a condition and its end unless that is one of those that hold.
+fn expand(skeleton: &str, [row_groups, column_groups]: [usize; 2], conditions: &[&str]) -> String {
     let mut text = String::new();
     let mut lines = skeleton.lines();
-    let mut in_rest = false;
+    let mut kept = true;
     while let Some(line) = lines.next() {
-        let kept = has_rest || !in_rest;
-        match line.trim() {
-            "//if depth has a rest" => in_rest = true,
-            "//end" => in_rest = false,
+        let trimmed = line.trim();
+        if let Some(condition) = trimmed.strip_prefix("//if ") {
+            kept = conditions.contains(&condition);
+            continue;
+        }
+        match trimmed {
+            "//end" => kept = true,
             "//for each group" => {
                 let body: Vec<&str> = lines.by_ref().take_while(|line| line.trim() != "//end").collect();
                 let by_rows = body.iter().any(|line| line.contains('@'));

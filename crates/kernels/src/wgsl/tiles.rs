@@ -168,7 +168,8 @@ pub(super) fn span_depth(profile: &AdapterProfile, tile: MatMulTile) -> usize {
     // The loops' iterations for sixteen steps of the depth, rounded up; and 64 sums of four steps, or 16 and 64 runs of sums.
     // What else they do is beside it.
     let (iterations, most, beside) = match tile {
-        MatMulTile::Rows { .. } => (5, 256, 8),
+        // Results are stored by a loop that goes round four times a row at most.
+        MatMulTile::Rows { rows, .. } => (5, 256, 8 + 4 * rows),
         MatMulTile::Vector => (5, 4096, 8),
         MatMulTile::Tiled { .. } => (17, 4096, 8),
         // Its matrices are added one after the other.

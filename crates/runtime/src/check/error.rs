@@ -7,7 +7,7 @@ use crate::check::report::Derivative;
 use crate::check::{AdjointReport, AnomalyReport, Divergence, Order};
 
 /// Why a check could not be made, or what a failed one found.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum CheckError {
@@ -47,6 +47,8 @@ pub enum CheckError {
     #[error("{0}")]
     Anomaly(Box<AnomalyReport>),
 }
+
+arenagrad_graph::debug_in_words!(CheckError);
 
 /// Tolerances must be finite and not below 0.
 pub(super) fn require_tolerances(absolute: f64, relative: f64) -> Result<(), CheckError> {

@@ -67,7 +67,7 @@ pub struct Checkpoint {
 }
 
 /// What is wrong with a checkpoint, of which the file may be in order.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum CheckpointError {
@@ -98,6 +98,8 @@ pub enum CheckpointError {
     #[error("{origin} is of other training: it has {unused}, which this does not know")]
     Unused { origin: String, unused: String },
 }
+
+arenagrad_graph::debug_in_words!(CheckpointError);
 
 impl Checkpoint {
     /// One of those tensors.

@@ -8,7 +8,7 @@ use arenagrad_graph::{DType, Shape, StorageType};
 /// Why data could not be read, put together or encoded. Readers name the file and the place in it.
 ///
 /// A file that cannot be opened or read at all is [`crate::Error::File`].
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum DataError {
@@ -161,6 +161,8 @@ pub enum DataError {
     #[error("numbers of shape {numbers} were fitted, which do not fit samples of {found}")]
     Scaling { numbers: Shape, found: Shape },
 }
+
+arenagrad_graph::debug_in_words!(DataError);
 
 /// What is wrong with a cell of a table.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What can go wrong in a group of processes.
 
 /// Why processes cannot train together, or do so no more. Those that end a group name the member by its rank.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum GroupError {
@@ -108,3 +108,5 @@ pub enum GroupError {
     #[error("{elements} values are more than one exchange of the MPI library takes, {limit}")]
     TooMany { elements: usize, limit: usize },
 }
+
+arenagrad_graph::debug_in_words!(GroupError);

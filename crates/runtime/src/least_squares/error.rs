@@ -3,7 +3,7 @@
 use arenagrad_graph::message::short;
 
 /// Why a fit was not made.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum LeastSquaresError {
@@ -29,3 +29,5 @@ pub enum LeastSquaresError {
     #[error("the {what} of a fit is {}, which is not {expected}", short(*.value))]
     Setting { what: &'static str, value: f64, expected: &'static str },
 }
+
+arenagrad_graph::debug_in_words!(LeastSquaresError);

@@ -4,7 +4,7 @@ use arenagrad_graph::message::short;
 use arenagrad_graph::{DType, Shape};
 
 /// Why a batch was refused. The metric is what it was before.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum MetricError {
@@ -38,3 +38,5 @@ pub enum MetricError {
     #[error("no label is among the {likeliest} likeliest classes; Accuracy::top takes 1 or more")]
     NoLikeliest { likeliest: usize },
 }
+
+arenagrad_graph::debug_in_words!(MetricError);

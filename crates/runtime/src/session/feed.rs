@@ -158,7 +158,7 @@ impl Input {
             return Err(Error::InputDType { name: self.name.clone(), expected, found, origin: self.origin.clone() });
         }
         for bound in &self.bounds {
-            if let Some((position, value)) = tensor.data().find_integer(|value| !bound.allows(value)) {
+            if let Some((position, value)) = bound.find_outside(tensor.data()) {
                 return Err(Error::IndexOutOfRange {
                     name: self.name.clone(),
                     position,

@@ -109,6 +109,7 @@ methods! {
     log_softmax(; axis: isize);
     /// The same elements in row-major order under another shape.
     reshape(; shape: impl Into<Shape>);
+    view(; extents: impl AsRef<[isize]>);
     /// Result axis `i` is axis `axes[i]`.
     permute(; axes: impl AsRef<[isize]>);
     /// Two axes exchanged.

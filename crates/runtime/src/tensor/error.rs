@@ -3,7 +3,7 @@
 use arenagrad_graph::{Shape, StorageType};
 
 /// A tensor was asked for what it does not have.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum TensorError {
@@ -49,3 +49,5 @@ pub enum TensorError {
     #[error("{method}: tensors of shapes {expected} and {found} are not compared")]
     ComparedShapes { method: &'static str, expected: Shape, found: Shape },
 }
+
+arenagrad_graph::debug_in_words!(TensorError);

@@ -9,7 +9,7 @@ use crate::train::listed;
 
 /// A mistake with [`Weights`](crate::weights::Weights). Of a file that is none in the format speaks
 /// [`Error::ParameterFile`](crate::Error::ParameterFile).
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum WeightsError {
@@ -43,8 +43,10 @@ pub enum WeightsError {
     Mismatch(#[from] Box<WeightsMismatch>),
 }
 
+arenagrad_graph::debug_in_words!(WeightsError);
+
 /// How named tensors and the parameters of a session differ, so that nothing was loaded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct WeightsMismatch {
     /// Where the tensors come from.
@@ -56,6 +58,8 @@ pub struct WeightsMismatch {
     /// Tensors whose shapes are not those of their parameters.
     pub shapes: Vec<ShapeMismatch>,
 }
+
+arenagrad_graph::debug_in_words!(WeightsMismatch);
 
 /// A tensor whose shape is not that of its parameter.
 #[derive(Clone, Debug, PartialEq)]

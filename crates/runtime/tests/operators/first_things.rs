@@ -10,6 +10,7 @@ operators! {
     "torch.stack" (g, x = float(&[2, 3], -2.0, 2.0), y = float(&[2, 3], -2.0, 2.0)) => g.stack(&[x, y], 0);
     "torch.where" (g, condition = truth(&[4, 3]), x = float(&[4, 3], -2.0, 2.0), y = float(&[3], -2.0, 2.0)) => condition.where_(x, y);
     "torch.reshape" (g, x = float(&[2, 6], -2.0, 2.0)) => x.reshape([3, 4]);
+    "torch.reshape(x, (-1, 4)), torch.Tensor.view" (g, x = float(&[2, 6], -2.0, 2.0)) => x.view([-1, 4]);
     "torch.permute" (g, x = float(&[2, 3, 4], -2.0, 2.0)) => x.permute([2, 0, 1]);
     "torch.transpose" (g, x = float(&[2, 3, 4], -2.0, 2.0)) => x.transpose(1, 2);
     "torch.unsqueeze" (g, x = float(&[2, 3], -2.0, 2.0)) => x.unsqueeze(1);

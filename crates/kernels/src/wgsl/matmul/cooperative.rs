@@ -46,7 +46,7 @@ impl Product {
         // The rows of a matrix of lhs are rows, those of one of rhs depths: lines of the memory are rows of it, or columns.
         let load = |is_row_major: bool| if is_row_major { "coopLoadT" } else { "coopLoad" };
         let groups = [rows / 2 / side, SUBGROUP_COLUMNS / side];
-        expand(include_str!("../../../shaders/matmul_cooperative.wgsl"), groups, false)
+        expand(include_str!("../../../shaders/matmul_cooperative.wgsl"), groups, &[])
             .replace("load_lhs", load(lhs == Fours::Depths))
             .replace("load_rhs", load(rhs == Fours::Extents))
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use arenagrad_graph::message::short;
 
 /// What ends a run of the loop, or keeps it from beginning.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs)] // The messages say what the fields are.
 pub enum FitError {
@@ -76,6 +76,8 @@ pub enum FitError {
     #[error("{reason}")]
     Caller { reason: String },
 }
+
+arenagrad_graph::debug_in_words!(FitError);
 
 impl FitError {
     /// An error of the caller's own, for closures of a loop that fail by something else than this library.

@@ -19,10 +19,26 @@ use crate::train::shards::{shard_request, update_request};
 use crate::train::trainer::inputs::{Asked, Inputs};
 
 /// Builds the loss of a training function.
-pub(super) type BuildLoss<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Expr<'g> + Send + 'f>;
+pub(super) type BuildLoss<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Result<Expr<'g>, Error> + Send + 'f>;
 
 /// Builds the outputs of an evaluation.
-pub(super) type BuildOutputs<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'g>> + Send + 'f>;
+pub(super) type BuildOutputs<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Result<Vec<Expr<'g>>, Error> + Send + 'f>;
+
+/// A closure that may fail, as a function that builds a loss.
+pub(super) fn build_loss<'f, L>(loss: L) -> BuildLoss<'f>
+where
+    L: for<'g> Fn(&Inputs<'g>) -> Result<Expr<'g>, Error> + Send + 'f,
+{
+    Box::new(loss)
+}
+
+/// A closure that may fail, as a function that builds outputs.
+pub(super) fn build_outputs<'f, O>(outputs: O) -> BuildOutputs<'f>
+where
+    O: for<'g> Fn(&Inputs<'g>) -> Result<Vec<Expr<'g>>, Error> + Send + 'f,
+{
+    Box::new(outputs)
+}
 
 /// A function of a trainer.
 pub(super) struct Function<'f> {
@@ -138,7 +154,7 @@ impl<'f> Function<'f> {
         let mut reported = 0;
         let (request, names, asked) = match &self.body {
             Body::Training { name, optimizer, loss, .. } => {
-                let loss = loss(&inputs);
+                let loss = loss(&inputs).map_err(|error| inputs.first_mistake(error))?;
                 let asked = inputs.asked()?;
                 let loss = required(&graph, &[loss], "loss", origin)?[0];
                 let optimizer = UnderPrefix { prefix: name, optimizer: &**optimizer };
@@ -177,7 +193,7 @@ impl<'f> Function<'f> {
                 }
             }
             Body::Evaluation(outputs) => {
-                let outputs = outputs(&inputs);
+                let outputs = outputs(&inputs).map_err(|error| inputs.first_mistake(error))?;
                 let asked = inputs.asked()?;
                 let outputs = required(&graph, &outputs, "outputs", origin)?;
                 let mut outputs = outputs.iter().map(|output| output.id()).collect::<Result<Vec<NodeId>, _>>()?;

@@ -158,6 +158,11 @@ impl<'g> Inputs<'g> {
         Ok(self.asked.borrow().clone())
     }
 
+    /// The first mistake that was made, where a function failed with this one, which may follow from it.
+    pub(super) fn first_mistake(&self, error: Error) -> Error {
+        self.asked().err().unwrap_or(error)
+    }
+
     /// The names of the metrics and their nodes, in the order in which they were reported.
     pub(super) fn metrics(&self) -> Result<(Vec<String>, Vec<NodeId>), Error> {
         let metrics = self.metrics.borrow();

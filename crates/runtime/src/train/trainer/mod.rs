@@ -5,6 +5,7 @@
 //! that there can be several; a call that is refused changes nothing and leaves no plan behind. This does not know batches,
 //! epochs or files: it is given tensors under names, and the [`Session`] that it works on has the parameters.
 
+mod adding;
 mod asynchronous;
 mod checkpoint;
 mod cut;
@@ -24,7 +25,7 @@ mod restored;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use arenagrad_graph::{Expr, Origin};
+use arenagrad_graph::Expr;
 
 use crate::data::NamedTensors;
 use crate::device::Device;
@@ -144,6 +145,32 @@ impl<'f> Trainer<'f> {
         trainer
     }
 
+    /// [`Trainer::new`] with a `loss` that may fail: for what gives a `Result`, such as a loop, derivatives in the loss, or a file that
+    /// is read there. What it returns is the error of the call that planned it, unless an operator was wrong before.
+    ///
+    /// ```
+    /// use arenagrad::{Adam, Device, Init, Tensor, Trainer};
+    ///
+    /// let mut trainer = Trainer::try_new(Device::cpu(), Adam::new(0.1), |inputs| {
+    ///     let decay = inputs.graph().parameter("decay", [3], Init::Constant(0.0));
+    ///     let start = inputs.graph().zeros([3], arenagrad::DType::F32);
+    ///     let states = inputs.graph().scan(&[start], &[inputs.get("x")], |y, x| (vec![decay * y[0] + x[0]], vec![]))?;
+    ///     Ok(states.carries[0].square().mean(..))
+    /// });
+    /// # let x = Tensor::new([4, 3], vec![0.5f32; 12])?;
+    /// # trainer.step(&[("x", &x)])?;
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_new<L>(device: Device, optimizer: impl Optimizer + Send + 'f, loss: L) -> Trainer<'f>
+    where
+        L: for<'g> Fn(&Inputs<'g>) -> Result<Expr<'g>, Error> + Send + 'f,
+    {
+        let mut trainer = Trainer::without_loss(device);
+        trainer.try_add_training("", optimizer, loss);
+        trainer
+    }
+
     /// A trainer without a function: for evaluations alone, or if every training function shall have a name.
     pub fn without_loss(device: Device) -> Trainer<'f> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -206,40 +233,6 @@ impl<'f> Trainer<'f> {
     #[must_use]
     pub fn precision(self, precision: Precision) -> Self {
         Trainer { precision, ..self }
-    }
-
-    /// Adds a training function with an optimiser of its own, over the same parameters. Its name stands before the names of the
-    /// optimiser's states. A name that another has is an error when the function is planned ([`Error::RepeatedFunction`]), and so is one
-    /// under which a state of its optimiser has the name of another function's state ([`Error::SharedState`]), or of a parameter that is
-    /// trained ([`Error::ReservedName`]).
-    #[track_caller]
-    pub fn add_training<L>(
-        &mut self,
-        name: impl Into<String>,
-        optimizer: impl Optimizer + Send + 'f,
-        loss: L,
-    ) -> FunctionId
-    where
-        L: for<'g> Fn(&Inputs<'g>) -> Expr<'g> + Send + 'f,
-    {
-        let name = name.into();
-        self.session.note_optimizer(&name);
-        let (optimizer, loss) = (Box::new(optimizer), Box::new(loss));
-        self.add(Body::Training { name, optimizer, loss, learning_rate: None })
-    }
-
-    /// Adds a function that computes outputs and changes nothing.
-    ///
-    /// What it computes with after training must have been trained, loaded or set: a parameter that nothing else has asked for is
-    /// [`Error::UntrainedParameter`], because it is a misspelt layer as a rule. Before the first step, and before every training function has
-    /// run, first values are what there is, and evaluations take them. Where they are wanted later, as of a random projection, plan the
-    /// evaluation by [`Trainer::prepare_of`].
-    #[track_caller]
-    pub fn add_evaluation<O>(&mut self, outputs: O) -> FunctionId
-    where
-        O: for<'g> Fn(&Inputs<'g>) -> Vec<Expr<'g>> + Send + 'f,
-    {
-        self.add(Body::Evaluation(Box::new(outputs)))
     }
 
     /// One training step of the first training function: forward pass, backward pass and update. Returns the loss before the
@@ -357,12 +350,6 @@ impl<'f> Trainer<'f> {
     /// them.
     pub fn session_mut(&mut self) -> &mut Session {
         &mut self.session
-    }
-
-    #[track_caller]
-    fn add(&mut self, body: Body<'f>) -> FunctionId {
-        self.functions.push(Function::new(body, Origin::here()));
-        FunctionId { trainer: self.number, function: self.functions.len() as u32 - 1 }
     }
 
     /// The number of a function.
