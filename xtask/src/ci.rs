@@ -9,6 +9,7 @@
 
 mod packages;
 mod sources;
+mod test_programs;
 mod vulkan;
 mod wasm;
 
@@ -35,6 +36,8 @@ struct Step {
 #[derive(Clone, Copy)]
 enum Program {
     Cargo,
+    /// Cargo's tests, by [`test_programs`].
+    Tests,
     /// An example that the tests have built, which `cargo run` might build again with other features.
     Example(&'static str),
 }
@@ -75,7 +78,11 @@ const STEPS: &[Step] = &[
         environment: &[("RUSTDOCFLAGS", "-Dwarnings")],
         ..Step::cargo("documentation", &["doc", "--workspace", "--no-deps"])
     },
-    Step { environment: &[REQUIRE_GPU], ..Step::cargo("tests and doctests", &["test", "--workspace"]) },
+    Step {
+        environment: &[REQUIRE_GPU],
+        program: Program::Tests,
+        ..Step::cargo("tests and doctests", &["test", "--workspace"])
+    },
     Step::cargo(
         "clippy without features",
         &["clippy", "--package=arenagrad", "--no-default-features", "--all-targets", "--", "-Dwarnings"],
@@ -212,6 +219,9 @@ impl Step {
     /// Runs it; an error says how to repeat it.
     fn run(&self) -> Result<(), String> {
         println!("ci: {}", self.shown());
+        if matches!(self.program, Program::Tests) {
+            return test_programs::run();
+        }
         self.make_folder(&workspace())?;
         match self.command().status() {
             Ok(status) if status.success() => Ok(()),
@@ -224,7 +234,7 @@ impl Step {
     /// build elsewhere.
     fn make_folder(&self, workspace: &Path) -> Result<(), String> {
         match self.program {
-            Program::Cargo => Ok(()),
+            Program::Cargo | Program::Tests => Ok(()),
             Program::Example(_) => {
                 let folder = workspace.join(out!());
                 fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))
@@ -237,7 +247,7 @@ impl Step {
         // the examples.
         let here = std::env::current_exe().unwrap_or_default();
         let program = match self.program {
-            Program::Cargo => std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
+            Program::Cargo | Program::Tests => std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from),
             Program::Example(name) => {
                 here.with_file_name("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION)
             }
@@ -258,7 +268,7 @@ impl Step {
             shown.push_str(&format!("{name}={value} "));
         }
         shown.push_str(&match self.program {
-            Program::Cargo => "cargo".to_owned(),
+            Program::Cargo | Program::Tests => "cargo".to_owned(),
             Program::Example(name) => format!("cargo run --package arenagrad-examples --example {name} --"),
         });
         for argument in self.arguments {
