@@ -77,7 +77,56 @@ impl EarlyStopping {
     pub fn best(&self) -> f64 {
         self.best
     }
+
+    /// What it goes on from, as numbers by name, for the values of a [`Checkpoint`](crate::Checkpoint): the best value, and how many came after it.
+    /// What it was made with is not among them.
+    ///
+    /// ```
+    /// use arenagrad::fit::{Better, EarlyStopping};
+    /// use arenagrad::{Checkpoint, Device, Graph, Init, Session, Sgd};
+    ///
+    /// let g = Graph::new();
+    /// let loss = g.parameter("w", [3], Init::Constant(1.0)).square().sum(..);
+    /// let session = Session::train(&g, loss, Sgd::new(0.1), Device::cpu())?;
+    /// let mut stopping = EarlyStopping::new(Better::Lower, 2);
+    /// assert!(!stopping.observe(0.5) && !stopping.observe(0.7));
+    /// let mut checkpoint = session.checkpoint()?;
+    /// for (name, number) in stopping.state() {
+    ///     checkpoint = checkpoint.with(format!("stopping.{name}"), number);
+    /// }
+    ///
+    /// let checkpoint = Checkpoint::from_bytes(checkpoint.to_bytes()?)?;
+    /// let mut resumed = EarlyStopping::new(Better::Lower, 2);
+    /// resumed.set_state(|name| checkpoint.number(&format!("stopping.{name}")))?;
+    /// assert_eq!(resumed, stopping);
+    /// assert!(resumed.observe(0.6));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> [(&'static str, f64); 2] {
+        [(BEST, self.best), (WAITED, self.waited as f64)]
+    }
+
+    /// Goes on from the numbers that [`EarlyStopping::state`] gave, each of which `number` returns for its name.
+    ///
+    /// Errors, after which nothing is changed: what `number` reports; a count that is none.
+    pub fn set_state(&mut self, number: impl Fn(&str) -> Result<f64, Error>) -> Result<(), Error> {
+        let (best, waited) = (number(BEST)?, number(WAITED)?);
+        if !((0.0..=MOST_WAITED).contains(&waited) && waited.fract() == 0.0) {
+            let (what, expected) = ("count of values that were not better", "a whole number, 0 or more");
+            return Err(FitError::Option { what, value: waited, expected }.into());
+        }
+        (self.best, self.waited) = (best, waited as u64);
+        Ok(())
+    }
 }
+
+/// The names of what [`EarlyStopping::state`] gives.
+const BEST: &str = "best";
+const WAITED: &str = "waited";
+
+/// The largest count that a number holds exactly.
+const MOST_WAITED: f64 = (1u64 << 53) as f64;
 
 /// Refuses what no value can be better by.
 pub(super) fn require_min_delta(delta: f64) -> Result<(), Error> {
@@ -114,6 +163,25 @@ mod tests {
         assert_eq!(values.iter().position(|value| stopping.observe(*value)), Some(3));
         assert_eq!(stopping.best(), 2.0);
         assert!(Better::Higher.is_better(f64::NEG_INFINITY, f64::NAN, 0.0));
+    }
+
+    #[test]
+    fn a_state_is_gone_on_from_whole_or_not_at_all() {
+        let mut stopping = EarlyStopping::new(Better::Higher, 3);
+        let mut resumed = stopping.clone();
+        for value in [0.5, 0.7, 0.6, 0.7, 0.65] {
+            let state = stopping.state();
+            let number = |name: &str| Ok(state.iter().find(|(known, _)| *known == name).expect("it is given").1);
+            resumed.set_state(number).unwrap();
+            assert_eq!(resumed.observe(value), stopping.observe(value));
+            assert_eq!(resumed, stopping);
+        }
+        for wrong in [-1.0, 0.5, f64::NAN, f64::INFINITY] {
+            let number = |name: &str| Ok(if name == WAITED { wrong } else { 9.0 });
+            let error = resumed.set_state(number).unwrap_err();
+            assert!(matches!(&error, Error::Fit(FitError::Option { .. })), "{error}");
+        }
+        assert_eq!(resumed, stopping);
     }
 
     #[test]

@@ -73,11 +73,12 @@ impl Trainer<'_> {
         }
         // The update of the deterministic mode is given what shards have come to, and not these.
         if what_for == Use::Run && purpose != Purpose::Update {
-            self.session.refuse_inputs(&plan, &parts.chosen(tensors)).map_err(|error| match error {
-                // Whatever a function asks for has come.
-                Error::MissingInput { name, shape, origin } => Error::DeclaredInput { name, shape, origin },
-                error => error,
-            })?;
+            let refused = self.session.refuse_inputs(&plan, &parts.chosen(tensors));
+            // Whatever a function asks for has come.
+            if let Err(Error::MissingInput { name, shape, origin }) = refused {
+                return Err(Error::DeclaredInput { name, shape, origin });
+            }
+            refused?;
         }
         Ok((plan, parts))
     }
