@@ -447,21 +447,24 @@ impl Arena {
             (Some(label), _) => format!("{label:?}"),
             (None, Some(_)) if self.roles.contains_key(&id.key) => self.roles[&id.key].to_string(),
             (None, Some(node)) => {
-                let of = self.viewed_label(&node.op).map_or_else(String::new, |label| format!(" of {label:?}"));
+                let of = self.viewed_name(&node.op).map_or_else(String::new, |name| format!(" of {name}"));
                 format!("{} (node {}){of}", node.op.name(), node.ordinal)
             }
             (None, None) => "a removed node".to_owned(),
         }
     }
 
-    /// The name of what an op views, through views of views.
-    fn viewed_label(&self, op: &Op) -> Option<&str> {
+    /// What errors call that which an op views, through views of views, if it has a name or a role.
+    fn viewed_name(&self, op: &Op) -> Option<String> {
         let mut op = op;
         loop {
             let operand = if let Op::View { operand, .. } = op { *operand } else { viewed(op)? };
             let called = self.labels.get(&operand.key).map(String::as_str);
             if let Some(label) = called.or_else(|| self.label(operand.key)) {
-                return Some(label);
+                return Some(format!("{label:?}"));
+            }
+            if let Some(role) = self.roles.get(&operand.key) {
+                return Some(role.to_string());
             }
             op = &self.nodes.get(operand.key)?.op;
         }

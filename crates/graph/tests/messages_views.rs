@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arenagrad_graph::function::{Context, Function};
 use arenagrad_graph::nn::{Embedding, Layer, Linear, Phase};
-use arenagrad_graph::{DType, Expr, Graph, PoissonNll, Reduction};
+use arenagrad_graph::{DType, Expr, Graph, PoissonNll, Reduction, ScanOptions};
 
 /// Asserts that the line above the call made a mistake, and the message that follows its file and line.
 #[track_caller]
@@ -31,6 +31,11 @@ fn views_are_told_with_the_name_of_what_they_show() {
         &g,
         "matmul: inner dimensions differ: lhs reshape (node 11) of \"halves\" is [1, 6], rhs reshape (node 12) of \"short\" is [4, 1] (6 != 4)",
     );
+    let options = ScanOptions { length: Some(2), ..ScanOptions::default() };
+    let scanned =
+        g.scan_with(options, &[x], &[], |carries, _| (vec![carries[0].t().gather(0, carries[0].t())], vec![]));
+    let error = scanned.unwrap_err().to_string();
+    assert!(error.contains(" of carry 0 is f32, but i32 is needed"), "{error}");
     let _ = (x * 0.5).flatten().matmul(g.input("v", [7]));
     says(
         &g,
@@ -127,6 +132,8 @@ fn indices_that_stand_in_the_graph_are_checked_through_parts() {
     let literal = g.literal([2, 3], [1, 2, 8, 3, -1, 5]);
     let _ = table.index_select(0, literal.slice(0, 1, 2));
     says(&g, "index_select: index -1 at position 4 is outside 0..8");
+    let _ = table.index_select(0, g.iota([1 << 30], 0));
+    says(&g, "index_select: index 8 at position 8 is outside 0..8");
     // What is not shown may be anything.
     assert!(table.index_select(0, literal.slice(1, 0, 1)).id().is_ok());
     assert!(table.index_select(0, g.iota([2, 9], 1).slice(1, 0, 8)).id().is_ok());

@@ -52,15 +52,12 @@ impl<'g> Expr<'g> {
                 Some(views) => data.find_integer_among(views.places(), is_outside),
             }
         } else if let Op::Leaf(Leaf::Iota { axis }) = &leaf.op {
-            let inner: usize = leaf.shape.iter().skip(axis + 1).product();
-            let index_at = |place: usize| (place, (place / inner % leaf.shape[*axis]) as i32);
-            let holds_any = leaf.shape.elements() > 0;
+            let (extent, inner) = (leaf.shape[*axis], leaf.shape.iter().skip(axis + 1).product::<usize>());
+            let index_at = |place: usize| (place, (place / inner % extent) as i32);
             match &shown {
-                // Along other axes the same indices come again.
-                None if holds_any => {
-                    (0..leaf.shape[*axis]).map(|index| index_at(index * inner)).find(|&(_, i)| is_outside(i))
-                }
-                None => None,
+                _ if extent <= bound || leaf.shape.elements() == 0 => None,
+                // All below the bound are there, and along other axes the same ones come again.
+                None => (bound..extent).map(|index| index_at(index * inner)).find(|&(_, index)| is_outside(index)),
                 Some(views) => views.places().map(index_at).find(|&(_, index)| is_outside(index)),
             }
         } else if let Op::Leaf(Leaf::Constant { value }) = &leaf.op {

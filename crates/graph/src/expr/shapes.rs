@@ -44,12 +44,12 @@ impl<'g> Expr<'g> {
         let left = match extents.len() - known.rank() {
             0 => 0,
             1 => match known.checked_elements() {
-                Some(0) => return refused(-1, "an extent, for beside one of 0 anything would fit,"),
+                Some(0) => return refused(-1, "a number, for beside an extent of 0 anything fits,"),
                 // Where it does not divide, the mistake is told by a shape of another number of elements.
                 Some(known) => elements / known,
                 None => 1,
             },
-            _ => return refused(-1, "one extent at most that is what is left, and the others"),
+            _ => return refused(-1, "a number for all extents but one"),
         };
         let shape = extents.iter().map(|&extent| usize::try_from(extent).unwrap_or(left)).collect();
         self.reshape_node(&shape, origin)
