@@ -24,6 +24,7 @@ use crate::op::{Leaf, Op};
 use crate::passes::cse::Mix;
 use crate::requirements::{indices_of, viewed};
 use crate::shape::Shape;
+use crate::views::Views;
 
 /// The graph that ids within bodies are of.
 const NOWHERE: u32 = u32::MAX;
@@ -63,6 +64,8 @@ struct Indexed {
     bound: usize,
     /// The place of what indexes by it.
     user: u32,
+    /// Which of its elements, where not all.
+    shown: Option<Views>,
 }
 
 /// What a body is cut out of a graph by.
@@ -276,14 +279,14 @@ impl Body {
         self.draws
     }
 
-    /// Which captured inputs a result needs as indices: their numbers, and below what they must be.
-    pub(crate) fn indexed(&self, result: ScanResult) -> Vec<(usize, usize)> {
+    /// Which captured inputs a result needs as indices: their numbers, below what they must be, and which of their elements, where not all.
+    pub(crate) fn indexed(&self, result: ScanResult) -> Vec<(usize, usize, Option<Views>)> {
         if self.indexed.is_empty() {
             return Vec::new();
         }
         let needed = self.needed_places(&[result]);
         let of_needed = self.indexed.iter().filter(|indexed| needed[indexed.user as usize]);
-        of_needed.map(|indexed| (indexed.input, indexed.bound)).collect()
+        of_needed.map(|indexed| (indexed.input, indexed.bound, indexed.shown.clone())).collect()
     }
 
     /// Which places depend, in some step, on inputs for which that holds.
@@ -391,23 +394,37 @@ fn within(nodes: &[Node], inputs: usize) -> Vec<Box<[u64]>> {
     sets
 }
 
-/// Which of the captured inputs are indices, as they are or as views that show all of them.
+/// Which of the captured inputs are indices, as they are or as views of them.
 fn indexed(nodes: &[Node], captured: Range<usize>) -> Vec<Indexed> {
     let mut found = Vec::new();
     for (user, node) in (0..).zip(nodes) {
-        let mut add = |indices: NodeId, bound: usize| {
+        let mut add = |indices: NodeId, bound: usize, shown: Option<Views>| {
             let mut input = place_of(indices) as usize;
-            while let Some(operand) = viewed(&nodes[input].op) {
+            let mut views = Vec::new();
+            loop {
+                let node = &nodes[input];
+                let operand = if let Op::View { operand, arrangement } = &node.op {
+                    views.push((arrangement, &nodes[place_of(*operand) as usize].shape, &node.shape));
+                    *operand
+                } else if let Some(operand) = viewed(&node.op) {
+                    operand
+                } else {
+                    break;
+                };
                 input = place_of(operand) as usize;
             }
             if captured.contains(&input) {
-                found.push(Indexed { input, bound, user });
+                let shown = match shown {
+                    Some(shown) => Some(shown.over(views)),
+                    None => Views::taking(views),
+                };
+                found.push(Indexed { input, bound, user, shown });
             }
         };
         if let Op::Scan { body, operands, result } = &node.op {
-            body.indexed(*result).into_iter().for_each(|(number, bound)| add(operands[number], bound));
+            body.indexed(*result).into_iter().for_each(|(number, bound, shown)| add(operands[number], bound, shown));
         } else if let Some((operand, indices, axis)) = indices_of(&node.op) {
-            add(indices, nodes[place_of(operand) as usize].shape[axis]);
+            add(indices, nodes[place_of(operand) as usize].shape[axis], None);
         }
     }
     found

@@ -117,8 +117,8 @@ impl<'g> Expr<'g> {
         self.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape })
     }
 
-    /// [`Expr::shape_shared_with`] of what must be of one dtype too. To be asked where a loss computes with something else than with the two
-    /// first: the mistake would be told of that.
+    /// [`Expr::shape_shared_with`], for a loss whose operands must be of one dtype too and are not the first to meet: without this question the
+    /// mistake would be told of what was computed from them.
     #[track_caller]
     fn form_shared_with(self, other: Expr<'g>, op: &'static str) -> Option<Shape> {
         let origin = self.graph().origin_or(Origin::here());

@@ -207,7 +207,8 @@ pub enum Distribution {
     Normal,
 }
 
-/// A promise that the graph needs of an input's i32 elements: they index an axis of extent `bound`.
+/// A promise that the graph needs of an input's i32 elements, or of those that slices and windows of it show: they index an axis of extent
+/// `bound`. Whether it is kept says [`IndexBound::find_outside`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct IndexBound {
     /// The input.
@@ -225,16 +226,18 @@ pub struct IndexBound {
 }
 
 impl IndexBound {
-    /// The first of the input's elements that must be in range and is not, in row-major order of what indexes: its place among the input's
-    /// elements, and what it is.
+    /// The first element that must be in range and is not, in row-major order of what indexes: its place among the input's elements, and what
+    /// it is.
     pub fn find_outside(&self, elements: &Elements) -> Option<(usize, i32)> {
+        // Mostly there is none, whatever is shown, and this is quick.
+        let found = elements.find_integer(|value| !self.allows(value))?;
         match &self.shown {
-            None => elements.find_integer(|value| !self.allows(value)),
+            None => Some(found),
             Some(views) => elements.find_integer_among(views.places(), |value| !self.allows(value)),
         }
     }
 
-    /// Whether an element may be that.
+    /// Whether an element of which that is promised may be that.
     pub fn allows(&self, value: i32) -> bool {
         let is_below = usize::try_from(value).map_or(true, |value| value < self.bound);
         value >= self.least && is_below || self.except == Some(value)
@@ -244,9 +247,9 @@ impl IndexBound {
 /// What a node requires of the indices that it reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Requirement {
-    /// The indices, or the input that they come from.
+    /// The indices: an input, or a view of one.
     pub(crate) indices: NodeId,
-    /// Which of the input's elements are meant, where not all.
+    /// Which of their elements are meant, where not all.
     pub(crate) shown: Option<Views>,
     /// Elements must be in `least..bound`.
     pub(crate) least: i32,

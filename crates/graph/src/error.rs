@@ -292,7 +292,7 @@ pub enum GraphError {
     InitialValue { origin: Origin, name: String, what: &'static str, value: f64, expected: &'static str },
 
     #[error(
-        "{origin}: {op}: a node is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop"
+        "{origin}: {op}: a node is stale: it was removed or rewound away after its id was taken, or stood in the body of a loop that is done"
     )]
     StaleNode { origin: Origin, op: &'static str },
 
@@ -330,7 +330,7 @@ pub enum GraphError {
     },
 
     #[error(
-        "{origin}: {op}: a loop without sequences takes its length from ScanOptions {{ length: Some(n), .. }}, and none is given"
+        "{origin}: {op}: a loop without sequences has no length of its own; give one among the options of scan_with"
     )]
     NoLength { origin: Origin, op: &'static str },
 

@@ -63,13 +63,22 @@ impl Arena {
         self.shown(id).filter(|(leaf, _)| matches!(self.nodes[leaf.key].op, Op::Leaf(Leaf::Input { .. })))
     }
 
+    /// The input whose elements a requirement is about, and which of them, as far as it is one: where what an input was made of has been computed
+    /// meanwhile, as a tape does, that is the input.
+    pub(crate) fn required_input(&self, requirement: &Requirement) -> Option<(NodeId, Option<Views>)> {
+        let Some(shown) = &requirement.shown else { return self.shown_input(requirement.indices) };
+        let (leaf, views) = self.views_down_to_leaf(requirement.indices)?;
+        let is_input = matches!(self.nodes[leaf.key].op, Op::Leaf(Leaf::Input { .. }));
+        is_input.then(|| (leaf, Some(shown.clone().over(views))))
+    }
+
     /// Notes that a node requires that about its indices. Says whether they come from an input, and so will be checked.
     pub(crate) fn require(&mut self, owner: NodeId, requirement: Requirement) -> bool {
-        let Some((indices, shown)) = self.shown_input(requirement.indices) else { return false };
-        // Of what stands at the input already it is known which elements are meant.
-        let requirement = Requirement { indices, shown: shown.or(requirement.shown), ..requirement };
-        self.requirements.entry(owner.key).or_default().push(requirement);
-        true
+        let is_checked = self.required_input(&requirement).is_some();
+        if is_checked {
+            self.requirements.entry(owner.key).or_default().push(requirement);
+        }
+        is_checked
     }
 
     /// Notes what an op that indexes an axis requires, and a loop that does so by what it captures. Elements of a loop's sequences are not
@@ -78,15 +87,11 @@ impl Arena {
         let op = &self.nodes[id.key].op;
         let requirements: Vec<Requirement> = if let Op::Scan { body, operands, result } = op {
             let indexed = body.indexed(*result).into_iter();
-            indexed
-                .map(|(number, bound)| Requirement {
-                    indices: operands[number],
-                    least: 0,
-                    bound,
-                    except: None,
-                    shown: None,
-                })
-                .collect()
+            let required = |(number, bound, shown)| {
+                let indices: NodeId = operands[number];
+                Requirement { indices, shown, least: 0, bound, except: None }
+            };
+            indexed.map(required).collect()
         } else if let Some((operand, indices, axis)) = indices_of(op) {
             let bound = self.nodes[operand.key].shape[axis];
             vec![Requirement { indices, least: 0, bound, except: None, shown: None }]
@@ -114,10 +119,10 @@ impl Arena {
         for key in nodes {
             let Some(requirements) = self.requirements.get(&key) else { continue };
             for requirement in requirements {
-                let Requirement { indices: node, least, bound, except, ref shown } = *requirement;
-                let origin = self.nodes[key].origin;
-                let one = IndexBound { node, least, bound, except, origin, shown: shown.clone() };
-                if known.insert((node, least, bound, except, shown)) {
+                let Requirement { least, bound, except, .. } = *requirement;
+                let Some((node, shown)) = self.required_input(requirement) else { continue };
+                let one = IndexBound { node, least, bound, except, origin: self.nodes[key].origin, shown };
+                if known.insert((node, least, bound, except, one.shown.clone())) {
                     bounds.push(one);
                 }
             }

@@ -167,8 +167,9 @@ impl Graph {
                 continue;
             }
             for requirement in arena.requirements.get(&id.key).into_iter().flatten() {
-                if let Some(&indices) = copies.get(&requirement.indices.key) {
-                    graph.arena_mut().require(copy, Requirement { indices, ..requirement.clone() });
+                let Some((input, shown)) = arena.required_input(requirement) else { continue };
+                if let Some(&indices) = copies.get(&input.key) {
+                    graph.arena_mut().require(copy, Requirement { indices, shown, ..*requirement });
                 }
             }
         }

@@ -28,6 +28,26 @@ impl Views {
         Views { elements, views: views.into_iter().map(|(view, from, to)| Strided::new(view, from, to)).collect() }
     }
 
+    /// Those of the views down to a leaf, the last first, that say which elements are shown: all from the last part that is taken on. What comes
+    /// after it shows the same elements in another order, or more often. `None` if no part is taken: then all are shown.
+    pub(crate) fn taking(mut views: Vec<View<'_>>) -> Option<Self> {
+        let takes = |arrangement: &Arrangement| match arrangement {
+            Arrangement::Slice { .. } | Arrangement::Windows(_) => true,
+            Arrangement::Reshape | Arrangement::Permute { .. } | Arrangement::Broadcast | Arrangement::Flip { .. } => {
+                false
+            }
+        };
+        let last = views.iter().position(|(arrangement, ..)| takes(arrangement))?;
+        views.drain(..last);
+        Some(Views::new(views[0].2.elements(), views))
+    }
+
+    /// These of what shows a leaf through further views, the last of them first: of that leaf.
+    pub(crate) fn over(mut self, views: Vec<View<'_>>) -> Self {
+        self.views.extend(views.into_iter().map(|(view, from, to)| Strided::new(view, from, to)));
+        self
+    }
+
     /// Of each element of the last view, in row-major order, its place in row-major order among those that the first one views.
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
         (0..self.elements).map(|place| self.views.iter().fold(place, |place, view| view.origin(place)))
@@ -64,19 +84,8 @@ impl Arena {
 
     /// The leaf of which a node shows elements, and which those are where it does not show all of them.
     pub(crate) fn shown(&self, id: NodeId) -> Option<(NodeId, Option<Views>)> {
-        let (leaf, mut views) = self.views_down_to_leaf(id)?;
-        // What comes after the last part that is taken shows the same elements in another order, or more often.
-        let takes = |arrangement: &Arrangement| match arrangement {
-            Arrangement::Slice { .. } | Arrangement::Windows(_) => true,
-            Arrangement::Reshape | Arrangement::Permute { .. } | Arrangement::Broadcast | Arrangement::Flip { .. } => {
-                false
-            }
-        };
-        let Some(last) = views.iter().position(|(arrangement, ..)| takes(arrangement)) else {
-            return Some((leaf, None));
-        };
-        views.drain(..last);
-        Some((leaf, Some(Views::new(views[0].2.elements(), views))))
+        let (leaf, views) = self.views_down_to_leaf(id)?;
+        Some((leaf, Views::taking(views)))
     }
 }
 

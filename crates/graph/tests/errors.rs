@@ -238,12 +238,12 @@ fn handles_that_are_stale_foreign_or_in_use() {
     let _ = y.exp();
     says(
         &g,
-        "exp: a node is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop",
+        "exp: a node is stale: it was removed or rewound away after its id was taken, or stood in the body of a loop that is done",
     );
     let _ = g.expr(id);
     says(
         &g,
-        "expr: a node is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop",
+        "expr: a node is stale: it was removed or rewound away after its id was taken, or stood in the body of a loop that is done",
     );
     let other = Graph::new();
     let _ = other.input("z", [2]) + x;

@@ -29,7 +29,7 @@ fn loops_that_cannot_be() {
     });
     refused(
         &g,
-        "scan: a loop without sequences takes its length from ScanOptions { length: Some(n), .. }, and none is given",
+        "scan: a loop without sequences has no length of its own; give one among the options of scan_with",
         || g.scan(&[c], &[], |c, _| (c.to_vec(), vec![])).map(|of| of.carries),
     );
     let options = ScanOptions { length: Some(7), ..ScanOptions::default() };

@@ -133,7 +133,7 @@ fn errors_name_the_caller_s_line_and_method() {
     };
     let of_itself = ["vjp", "jvp", "jacobian", "hessian"];
     let is_stale =
-        "is stale: it was removed, or rewound away, after its id was taken, as is what stood in the body of a loop";
+        "is stale: it was removed or rewound away after its id was taken, or stood in the body of a loop that is done";
     for (line, name, call) in calls {
         refused(line, name, call, gone, gone_id, is_stale);
         // What asks the expression for its graph takes it for the graph.

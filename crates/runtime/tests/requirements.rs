@@ -2,7 +2,7 @@
 
 use crate::suite::devices::devices;
 use arenagrad::nn::{Embedding, Linear};
-use arenagrad::{DType, Error, Expr, Graph, Session, Sgd, Tape, Tensor, Trainer};
+use arenagrad::{CrossEntropy, DType, Error, Expr, Graph, Session, Sgd, StorageType, Tape, Tensor, Trainer, Variable};
 
 fn table_of(rows: usize) -> Tensor {
     Tensor::new([rows, 2], (0..2 * rows).map(|x| x as f32).collect::<Vec<_>>()).unwrap()
@@ -207,10 +207,14 @@ fn parts_of_an_input_are_required_of_where_they_stand() {
 /// Tokens and labels that are parts of one text: what is out of range is an error, in a session, a trainer and on a tape, and changes nothing.
 #[test]
 fn tokens_of_a_text_train_nothing_where_one_is_out_of_range() {
+    // The lines of what reads tokens, and of what reads labels.
+    const EMBEDDING: u32 = line!() + 5;
+    const LOSS: u32 = EMBEDDING + 1;
     fn loss<'g>(text: Expr<'g>) -> Expr<'g> {
         let (tokens, labels) = (text.slice(1, 0, 3), text.slice(1, 1, 4));
         let (embedding, head) = (Embedding::new("tokens", 5, 4), Linear::new("head", 4, 5));
-        head.apply(embedding.apply(tokens)).reshape([6, 5]).cross_entropy(labels.flatten())
+        let read = embedding.apply(tokens);
+        head.apply(read).reshape([6, 5]).cross_entropy(labels.flatten())
     }
     let good = Tensor::new([2, 4], vec![0, 1, 2, 3, 4, 3, 2, 1]).unwrap();
     for device in devices() {
@@ -230,12 +234,148 @@ fn tokens_of_a_text_train_nothing_where_one_is_out_of_range() {
             let tape = Tape::new(device.clone());
             let text = tape.leaf(&text).named("text");
             let value = tape.record("loss", &[&text], |x| loss(x[0]));
+            let line = |error: &Error| match error {
+                Error::IndexOutOfRange { origin, .. } => origin.clone(),
+                error => panic!("{error}"),
+            };
+            let by_trainer = line(&error);
             let error = value.backward().unwrap_err();
+            // Of two parts of one text what reads the wrong one is blamed, the loss where tokens do not show it.
+            assert_eq!(line(&error), by_trainer, "{device}");
+            let reader = if place == 3 || place == 7 { LOSS } else { EMBEDDING };
+            assert!(by_trainer.ends_with(&format!(":{reader}")), "{by_trainer}");
             assert!(
                 matches!(&error, Error::IndexOutOfRange { name, position, .. } if name == "text" && *position == place),
                 "{error}"
             );
         }
         assert_eq!(weight(&trainer), before, "{device}");
+    }
+}
+
+/// On a tape a view of indices may be computed, and what it was made of dropped, before what reads it runs: it is required of all the same.
+#[test]
+fn a_tape_requires_of_what_it_has_computed_meanwhile() {
+    type View = fn(&Variable) -> Variable;
+    let views: [(&str, View); 3] = [
+        ("another shape", |text| text.reshape([4])),
+        ("a part", |text| text.slice(0, 0, 1).flatten()),
+        ("a part, backwards", |text| text.slice(0, 0, 1).flip([1]).reshape([4])),
+    ];
+    for device in devices() {
+        for (name, view) in views {
+            for reads_labels in [true, false] {
+                let tape = Tape::new(device.clone());
+                let table = tape.leaf(&table_of(4)).requires_grad();
+                let logits = tape.leaf(&Tensor::zeros([4, 4], DType::F32).unwrap()).requires_grad();
+                let rows = if name == "another shape" { 1 } else { 2 };
+                let text = [1, 4, 0, 2, 3, 3, 3, 3][..4 * rows].to_vec();
+                let text = tape.leaf(&Tensor::new([rows, 4], text).unwrap());
+                let shown = view(&text);
+                let read =
+                    || if reads_labels { logits.cross_entropy(&shown) } else { table.index_select(0, &shown).sum(..) };
+                let (before, after) = (read(), read());
+                assert_eq!(shown.data().unwrap().to_f64_vec().len(), 4);
+                drop(text);
+                // Another leaf of the same kind, which may stand where the first one stood.
+                let other = tape.leaf(&Tensor::new([rows, 4], vec![9; 4 * rows]).unwrap());
+                let total = before + other.cast(DType::F32).sum(..);
+                for value in [total, after] {
+                    let error = value.item().unwrap_err();
+                    assert!(
+                        matches!(error, Error::IndexOutOfRange { value: 4, bound: 4, .. }),
+                        "{device}, {name}: {error}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What a loop captures may be a part of an input, made within the loop or before it, or in a loop around it.
+#[test]
+fn a_loop_requires_of_parts_that_it_captures() {
+    type Loop = for<'g> fn(&'g Graph, Expr<'g>, Expr<'g>, Expr<'g>) -> Expr<'g>;
+    let loops: [(&str, Loop); 4] = [
+        ("before it", |g, c, x, i| {
+            let part = i.slice(0, 1, 5);
+            g.scan(&[c], &[x], |c, x| (vec![c[0].gather(0, part) + x[0]], vec![])).unwrap().carries[0]
+        }),
+        ("within it", |g, c, x, i| {
+            g.scan(&[c], &[x], |c, x| (vec![c[0].gather(0, i.slice(0, 1, 5)) + x[0]], vec![])).unwrap().carries[0]
+        }),
+        ("of a part before it", |g, c, x, i| {
+            let part = i.slice(0, 0, 5).flip([0]);
+            g.scan(&[c], &[x], |c, x| (vec![c[0].gather(0, part.slice(0, 0, 4)) + x[0]], vec![])).unwrap().carries[0]
+        }),
+        ("in a loop around it", |g, c, x, i| {
+            let outer = g.scan(&[c], &[x], |c, x| {
+                let part = i.slice(0, 1, 5).reshape([2, 2]);
+                let rows = x[0].reshape([1, 4]);
+                let inner = g.scan(&[c[0]], &[rows], |c, x| (vec![c[0].gather(0, part.flatten()) + x[0]], vec![]));
+                (vec![inner.unwrap().carries[0]], vec![])
+            });
+            outer.unwrap().carries[0]
+        }),
+    ];
+    let (c, x) = (Tensor::new([4], vec![1.0f32, 2.0, 3.0, 4.0]).unwrap(), Tensor::zeros([3, 4], DType::F32).unwrap());
+    for device in devices() {
+        for (name, build) in loops {
+            let g = Graph::new();
+            let (first, sequence) = (g.input("c", [4]), g.input("x", [3, 4]));
+            let i = g.input_of("i", [6], DType::I32);
+            let last = build(&g, first, sequence, i);
+            let [gradient] = last.sum(..).grad([first]).unwrap();
+            let mut session = Session::evaluate(&g, &[last, gradient, i], &device).unwrap();
+            for place in 0..6 {
+                let mut indices = vec![3, 1, 0, 2, 3, 0];
+                indices[place] = 4;
+                let given = Tensor::new([6], indices).unwrap();
+                let result = session.run(&[("c", &c), ("x", &x), ("i", &given)]).map(drop);
+                match result {
+                    Ok(()) => assert!(!(1..5).contains(&place), "{device}, {name}: {place}"),
+                    Err(Error::IndexOutOfRange { position, value: 4, bound: 4, .. }) => {
+                        assert!(
+                            position == place && (1..5).contains(&place),
+                            "{device}, {name}: {position} for {place}"
+                        );
+                    }
+                    Err(error) => panic!("{device}, {name}: {error}"),
+                }
+            }
+        }
+    }
+}
+
+/// Two parts of one input, each with a bound of its own, one of them with a label that is left out; integers of other widths; derivatives.
+#[test]
+fn parts_of_an_input_have_bounds_of_their_own() {
+    for device in devices() {
+        let g = Graph::new();
+        let (table, logits) = (g.input("table", [3, 2]), g.input("logits", [2, 6]));
+        let i = g.input_of("i", [4], StorageType::I64);
+        let options = CrossEntropy { ignore_index: Some(-100), ..CrossEntropy::default() };
+        let rows = table.index_select(0, i.slice(0, 0, 2));
+        let loss = logits.cross_entropy_with(i.slice(0, 2, 4), options);
+        let whole = rows.square().sum(..) + loss;
+        let [by_table] = whole.grad([table]).unwrap();
+        let jacobian = rows.jacobian(table).unwrap();
+        let (x, y) = (table_of(3), Tensor::zeros([2, 6], DType::F32).unwrap());
+        for wanted in [whole, by_table, jacobian] {
+            let mut session = Session::evaluate(&g, &[wanted, table, logits, i], &device).unwrap();
+            let mut run = |i: [i32; 4]| {
+                let i = Tensor::from(i).cast(StorageType::I64);
+                session.run(&[("table", &x), ("logits", &y), ("i", &i)]).map(drop)
+            };
+            assert_eq!(run([0, 2, 5, -100]), Ok(()), "{device}");
+            assert!(matches!(run([0, 3, 5, 0]), Err(Error::IndexOutOfRange { position: 1, bound: 3, .. })), "{device}");
+            assert!(matches!(run([-100, 0, 5, 0]), Err(Error::IndexOutOfRange { position: 0, .. })), "{device}");
+        }
+        let mut session = Session::evaluate(&g, &[whole, i], &device).unwrap();
+        for (labels, position) in [([0, 0, 6, 0], 2), ([0, 0, 0, -1], 3)] {
+            let i = Tensor::from(labels).cast(StorageType::I64);
+            let error = session.run(&[("table", &x), ("logits", &y), ("i", &i)]).map(drop).unwrap_err();
+            assert!(matches!(error, Error::IndexOutOfRange { position: p, bound: 6, .. } if p == position), "{error}");
+        }
     }
 }

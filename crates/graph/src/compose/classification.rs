@@ -301,7 +301,7 @@ impl<'g> Expr<'g> {
             let (operand, expected) = (self.describe(), "i32");
             return self.fail_without(GraphError::DType { origin, op, operand, dtype, expected });
         }
-        if let Some(error) = self.index_error(op, classes, except, origin) {
+        if let Some(error) = self.index_error(op, (0, classes), except, origin) {
             return self.fail_without(error);
         }
         let arena = self.graph().arena();

@@ -173,22 +173,16 @@ impl<'g> Expr<'g> {
             let (what, value) = ("the number of places", extent as f64);
             return self.fail_without(GraphError::Argument { origin, op, what, value, expected: "at most 2147483647" });
         };
+        if let Some(error) = self.index_error(op, (-bound, extent), None, origin) {
+            return self.fail_without(error);
+        }
         let (source, leaf) = self.source()?;
+        if let Op::Leaf(Leaf::Iota { .. }) = leaf {
+            return Some(self);
+        }
         if let Op::Leaf(Leaf::Literal { data }) = leaf
             && let Some(elements) = data.as_slice::<i32>()
         {
-            let outside = |&index: &i32| !(-bound..bound).contains(&index);
-            if let Some(position) = elements.iter().position(outside) {
-                let value = elements[position];
-                return self.fail_without(GraphError::Index {
-                    origin,
-                    op,
-                    position,
-                    value,
-                    least: -bound,
-                    bound: extent,
-                });
-            }
             if elements.iter().all(|&index| index >= 0) {
                 return Some(self);
             }
@@ -197,14 +191,6 @@ impl<'g> Expr<'g> {
                     elements.iter().map(|&index| if index < 0 { index + bound } else { index }).collect();
                 return Some(self.graph().at(origin, || self.graph().literal(shape, counted)));
             }
-        }
-        if let Some(value) = self.constant()
-            && !shape.contains(&0)
-            && !(-f64::from(bound)..f64::from(bound)).contains(&value)
-        {
-            let value = value as i32;
-            let (position, least) = (0, -bound);
-            return self.fail_without(GraphError::Index { origin, op, position, value, least, bound: extent });
         }
         let counted = self.graph().at(origin, || self.less(0).where_(self + bound, self));
         self.required_from_end_by(counted, bound);

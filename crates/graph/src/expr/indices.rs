@@ -1,7 +1,8 @@
 //! What is known of i32 indices before a graph runs: which are in range, which are not, and which each run must check.
 //!
 //! Views change where elements stand and not what they are, so each question looks through them to where the elements come
-//! from; parts that are taken, slices and windows, leave questions to the elements that they take. What is computed on the device is not known here.
+//! from; where slices and windows take a part, it is about the elements of that part. What is computed on the device is not
+//! known here.
 
 use crate::declaration::Requirement;
 use crate::error::GraphError;
@@ -33,22 +34,24 @@ impl<'g> Expr<'g> {
         }
     }
 
-    /// The error of the first element that stands in the graph and is neither in `0..bound` nor `except`.
+    /// The error of the first element that stands in the graph and is neither in `least..bound` nor `except`.
     pub(crate) fn index_error(
         self,
         op: &'static str,
-        bound: usize,
+        (least, bound): (i32, usize),
         except: Option<i32>,
         origin: Origin,
     ) -> Option<GraphError> {
-        let is_outside = |index: i32| except != Some(index) && usize::try_from(index).map_or(true, |i| i >= bound);
+        let is_inside = |index: i32| index >= least && usize::try_from(index).map_or(true, |index| index < bound);
+        let is_outside = |index: i32| except != Some(index) && !is_inside(index);
         let arena = self.graph().arena();
         let id = self.raw()?;
         let (leaf, shown) = arena.shown(id)?;
         let leaf = arena.nodes.get(leaf.key)?;
         let found = if let Op::Leaf(Leaf::Literal { data }) = &leaf.op {
+            let found = data.find_integer(is_outside)?;
             match &shown {
-                None => data.find_integer(is_outside),
+                None => Some(found),
                 Some(views) => data.find_integer_among(views.places(), is_outside),
             }
         } else if let Op::Leaf(Leaf::Iota { axis }) = &leaf.op {
@@ -68,7 +71,7 @@ impl<'g> Expr<'g> {
             None
         };
         let (position, value) = found?;
-        Some(GraphError::Index { origin, op, position, value, least: 0, bound })
+        Some(GraphError::Index { origin, op, position, value, least, bound })
     }
 
     /// Whether every element is known to be in `0..extent`, or is checked to be before each run of a node that indexes an axis
@@ -92,7 +95,7 @@ impl<'g> Expr<'g> {
             gives_indices && is_within(operand, axis)
         } else {
             matches!(op, Op::Leaf(Leaf::Literal { .. } | Leaf::Constant { .. }))
-                && self.index_error("gather", extent, None, Origin::here()).is_none()
+                && self.index_error("gather", (0, extent), None, Origin::here()).is_none()
         }
     }
 

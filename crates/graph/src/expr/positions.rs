@@ -217,28 +217,31 @@ impl<'g> Expr<'g> {
             return self.graph().refuse("index", "the number of ellipses", ellipses as f64, "1 or none");
         };
         let (mut result, mut axis) = (self, 0);
-        // Axes that fall away stay until the end, so that a mistake is told of the caller's axis.
-        let mut positions: Vec<usize> = Vec::new();
+        // Axes fall away and come in at the end, so that a mistake is told of the caller's axis. From each index the axes that the result has of it.
+        let mut axes: Vec<usize> = Vec::new();
+        let mut is_as_it_is = true;
         for index in indices {
             if index == AxisIndex::NewAxis {
-                result = result.unsqueeze(axis as isize);
-            } else {
-                if matches!(index, AxisIndex::At(_)) {
-                    positions.push(axis);
-                }
-                result = result.indexed_along(axis, index, &shape, origin);
+                axes.push(1);
+                is_as_it_is = false;
+                continue;
             }
+            result = result.indexed_along(axis, index, &shape, origin);
             shape = match result.read("index", origin, |_, node| node.shape.clone()) {
                 Some(shape) => shape,
                 None => return result,
             };
+            match index {
+                AxisIndex::At(_) => is_as_it_is = false,
+                AxisIndex::Range { .. } | AxisIndex::NewAxis | AxisIndex::Ellipsis => axes.push(shape[axis]),
+            }
             axis += 1;
         }
-        if positions.is_empty() {
-            result
-        } else {
-            result.reshape_node(&shape.without(positions.into_iter().collect()), origin)
+        if is_as_it_is {
+            return result;
         }
+        axes.extend_from_slice(&shape[axis..]);
+        result.reshape_node(&axes.into(), origin)
     }
 
     /// The elements of one axis that are indexed, which stays.

@@ -172,7 +172,7 @@ impl<'g> Expr<'g> {
                 return self.fail_without(error);
             }
         };
-        if let Some(error) = indices.index_error(op, shape[axis], None, origin) {
+        if let Some(error) = indices.index_error(op, (0, shape[axis]), None, origin) {
             return self.fail_without(error);
         }
         Some((self.raw()?, indices.raw()?, axis))

@@ -44,7 +44,7 @@ impl<'g> Expr<'g> {
         let left = match extents.len() - known.rank() {
             0 => 0,
             1 => match known.checked_elements() {
-                Some(0) => return refused(-1, "a number, for beside an extent of 0 anything fits,"),
+                Some(0) => return refused(-1, "a number beside an extent of 0"),
                 // Where it does not divide, the mistake is told by a shape of another number of elements.
                 Some(known) => elements / known,
                 None => 1,

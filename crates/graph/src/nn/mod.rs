@@ -147,7 +147,8 @@ use crate::node::Origin;
 
 /// A layer of one operand and one result, or a network made of such: what [`Sequential`] chains. The layers of this module that
 /// have one operand are; those to which the phase makes no difference have a method `apply(x)` beside it, the others
-/// `apply(x, phase)`. [The module](self) shows how to write one.
+/// `apply(x, phase)`. [The module](self) shows how to write one. Where it is applied through a [`Box`], an [`Arc`] or a reference, all that it
+/// builds is told at the line of that call, as in a [`Sequential`].
 pub trait Layer {
     /// The layer applied to `x`.
     fn forward<'g>(&self, x: Expr<'g>, phase: Phase) -> Expr<'g>;

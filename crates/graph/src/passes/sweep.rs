@@ -221,8 +221,9 @@ fn adopt_requirements(graph: &Graph, old: &Graph, replacement: &dyn Fn(NodeId) -
     for &key in &old_arena.order {
         let Some(owner) = replacement(NodeId { key, graph: old.tag() }) else { continue };
         for requirement in old_arena.requirements.get(&key).into_iter().flatten() {
-            if let Some(indices) = replacement(requirement.indices) {
-                arena.require(owner, Requirement { indices, ..requirement.clone() });
+            let Some((input, shown)) = old_arena.required_input(requirement) else { continue };
+            if let Some(indices) = replacement(input) {
+                arena.require(owner, Requirement { indices, shown, ..*requirement });
             }
         }
     }

@@ -164,13 +164,16 @@ impl Inner {
     pub(crate) fn told(&self, error: Error, outputs: &[NodeId], structure: &Structure, given: &[Given]) -> Error {
         let Error::IndexOutOfRange { name, position, value, least, bound, origin } = error else { return error };
         let written = structure.inputs().iter().zip(given).filter(|(_, given)| given.resident.is_none());
-        let input = name.parse().ok().and_then(|number| written.map(|(input, _)| *input).nth(number));
+        let found = name.parse().ok().and_then(|number| written.map(|(input, given)| (*input, given)).nth(number));
+        let input = found.map(|(input, _)| input);
+        let tensor = found.and_then(|(_, given)| given.value.tensor().ok());
         let (slots, known) = (self.slots.borrow(), self.known.borrow());
         let is_known = |node: NodeId| slots.get(node).is_some() || known.contains_key(&node);
         // What was run is alive, so this cannot fail.
         let bounds = self.graph.index_bounds_until(outputs, is_known).unwrap_or_default();
         let is_broken = |one: &IndexBound| {
-            Some(one.node) == input && (one.least, one.bound) == (least, bound) && !one.allows(value)
+            let is_asked = Some(one.node) == input && (one.least, one.bound) == (least, bound);
+            is_asked && tensor.as_ref().is_some_and(|tensor| one.find_outside(tensor.data()) == Some((position, value)))
         };
         let (Some(input), Some(broken)) = (input, bounds.into_iter().find(is_broken)) else {
             return Error::IndexOutOfRange { name, position, value, least, bound, origin };
