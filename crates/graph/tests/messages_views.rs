@@ -134,6 +134,15 @@ fn indices_that_stand_in_the_graph_are_checked_through_parts() {
     says(&g, "index_select: index -1 at position 4 is outside 0..8");
     let _ = table.index_select(0, g.iota([1 << 30], 0));
     says(&g, "index_select: index 8 at position 8 is outside 0..8");
+    let _ = table.take(g.iota([33], 0));
+    says(&g, "take: index 32 at position 32 is outside -32..32");
+    let _ = table.take(literal.slice(0, 0, 1) - 34);
+    assert!(g.check().is_ok(), "what is computed is not known before a run");
+    let _ = table.take(g.literal([2], [-33, 0]).slice(0, 0, 1));
+    says(&g, "take: index -33 at position 0 is outside -32..32");
+    assert!(
+        table.take(g.iota([32], 0)).id().is_ok() && table.take(g.literal([2], [-33, -32]).slice(0, 1, 2)).id().is_ok()
+    );
     // What is not shown may be anything.
     assert!(table.index_select(0, literal.slice(1, 0, 1)).id().is_ok());
     assert!(table.index_select(0, g.iota([2, 9], 1).slice(1, 0, 8)).id().is_ok());

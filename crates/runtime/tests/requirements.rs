@@ -207,47 +207,39 @@ fn parts_of_an_input_are_required_of_where_they_stand() {
 /// Tokens and labels that are parts of one text: what is out of range is an error, in a session, a trainer and on a tape, and changes nothing.
 #[test]
 fn tokens_of_a_text_train_nothing_where_one_is_out_of_range() {
-    // The lines of what reads tokens, and of what reads labels.
-    const EMBEDDING: u32 = line!() + 5;
-    const LOSS: u32 = EMBEDDING + 1;
-    fn loss<'g>(text: Expr<'g>) -> Expr<'g> {
-        let (tokens, labels) = (text.slice(1, 0, 3), text.slice(1, 1, 4));
-        let (embedding, head) = (Embedding::new("tokens", 5, 4), Linear::new("head", 4, 5));
-        let read = embedding.apply(tokens);
-        head.apply(read).reshape([6, 5]).cross_entropy(labels.flatten())
+    fn read<'g>(text: Expr<'g>) -> Expr<'g> {
+        Linear::new("head", 4, 5).apply(Embedding::new("tokens", 5, 4).apply(text.slice(1, 0, 3))).reshape([6, 5])
     }
+    fn judged<'g>(read: Expr<'g>, text: Expr<'g>) -> Expr<'g> {
+        read.cross_entropy(text.slice(1, 1, 4).flatten())
+    }
+    // Of two parts of one text that what reads the wrong one is blamed: labels where tokens do not show it.
+    #[track_caller]
+    fn blames(error: &Error, place: usize, [reading, judging]: [u32; 2]) {
+        let Error::IndexOutOfRange { name, position, origin, .. } = error else { panic!("{error}") };
+        assert_eq!((name.as_str(), *position), ("text", place));
+        let line = if place % 4 == 3 { judging } else { reading };
+        assert!(origin.ends_with(&format!("requirements.rs:{line}")), "{origin}, not line {line}, for {place}");
+    }
+    let in_functions = [line!() - 13, line!() - 10];
     let good = Tensor::new([2, 4], vec![0, 1, 2, 3, 4, 3, 2, 1]).unwrap();
     for device in devices() {
-        let mut trainer = Trainer::new(device.clone(), Sgd::new(0.1), |inputs| loss(inputs.get("text")));
+        let mut trainer =
+            Trainer::new(device.clone(), Sgd::new(0.1), |inputs| judged(read(inputs.get("text")), inputs.get("text")));
         trainer.step(&[("text", &good)]).unwrap();
         let weight = |trainer: &Trainer| trainer.session().parameter("head.weight").unwrap();
         let before = weight(&trainer);
-        for (place, wrong) in [(0, 5), (3, 5), (2, -1), (7, 9)] {
+        for (place, wrong) in [(0, 5), (3, 5), (2, -1), (7, 9), (5, 7)] {
             let mut tokens = vec![0, 1, 2, 3, 4, 3, 2, 1];
             tokens[place] = wrong;
             let text = Tensor::new([2, 4], tokens).unwrap();
-            let error = trainer.step(&[("text", &text)]).map(drop).unwrap_err();
-            assert!(
-                matches!(&error, Error::IndexOutOfRange { name, position, .. } if name == "text" && *position == place),
-                "{error}"
-            );
+            blames(&trainer.step(&[("text", &text)]).map(drop).unwrap_err(), place, in_functions);
             let tape = Tape::new(device.clone());
             let text = tape.leaf(&text).named("text");
-            let value = tape.record("loss", &[&text], |x| loss(x[0]));
-            let line = |error: &Error| match error {
-                Error::IndexOutOfRange { origin, .. } => origin.clone(),
-                error => panic!("{error}"),
-            };
-            let by_trainer = line(&error);
-            let error = value.backward().unwrap_err();
-            // Of two parts of one text what reads the wrong one is blamed, the loss where tokens do not show it.
-            assert_eq!(line(&error), by_trainer, "{device}");
-            let reader = if place == 3 || place == 7 { LOSS } else { EMBEDDING };
-            assert!(by_trainer.ends_with(&format!(":{reader}")), "{by_trainer}");
-            assert!(
-                matches!(&error, Error::IndexOutOfRange { name, position, .. } if name == "text" && *position == place),
-                "{error}"
-            );
+            let lines = [line!() + 1, line!() + 2];
+            let logits = tape.record("read", &[&text], |x| read(x[0]));
+            let value = tape.record("judged", &[&logits, &text], |x| judged(x[0], x[1]));
+            blames(&value.backward().unwrap_err(), place, lines);
         }
         assert_eq!(weight(&trainer), before, "{device}");
     }
