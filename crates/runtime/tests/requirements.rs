@@ -258,11 +258,11 @@ fn a_tape_requires_of_what_it_has_computed_meanwhile() {
         for (name, view) in views {
             for reads_labels in [true, false] {
                 let tape = Tape::new(device.clone());
-                let table = tape.leaf(&table_of(4)).requires_grad();
-                let logits = tape.leaf(&Tensor::zeros([4, 4], DType::F32).unwrap()).requires_grad();
+                let table = tape.leaf(table_of(4)).requires_grad();
+                let logits = tape.leaf(Tensor::zeros([4, 4], DType::F32).unwrap()).requires_grad();
                 let rows = if name == "another shape" { 1 } else { 2 };
                 let text = [1, 4, 0, 2, 3, 3, 3, 3][..4 * rows].to_vec();
-                let text = tape.leaf(&Tensor::new([rows, 4], text).unwrap());
+                let text = tape.leaf(Tensor::new([rows, 4], text).unwrap());
                 let shown = view(&text);
                 let read =
                     || if reads_labels { logits.cross_entropy(&shown) } else { table.index_select(0, &shown).sum(..) };
@@ -270,7 +270,7 @@ fn a_tape_requires_of_what_it_has_computed_meanwhile() {
                 assert_eq!(shown.data().unwrap().to_f64_vec().len(), 4);
                 drop(text);
                 // Another leaf of the same kind, which may stand where the first one stood.
-                let other = tape.leaf(&Tensor::new([rows, 4], vec![9; 4 * rows]).unwrap());
+                let other = tape.leaf(Tensor::new([rows, 4], vec![9; 4 * rows]).unwrap());
                 let total = before + other.cast(DType::F32).sum(..);
                 for value in [total, after] {
                     let error = value.item().unwrap_err();
