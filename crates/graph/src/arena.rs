@@ -17,8 +17,8 @@ use crate::layers::Layers;
 use crate::node::{Node, NodeId, NodeKey, Origin};
 use crate::op::{Leaf, Op};
 use crate::places::Places;
-use crate::requirements::viewed;
 use crate::updates::Updates;
+use crate::views::shown_by;
 
 /// A computational graph. It grows by insertion through [`crate::Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
 ///
@@ -458,7 +458,7 @@ impl Arena {
     fn viewed_name(&self, op: &Op) -> Option<String> {
         let mut op = op;
         loop {
-            let operand = if let Op::View { operand, .. } = op { *operand } else { viewed(op)? };
+            let operand = shown_by(op)?;
             let called = self.labels.get(&operand.key).map(String::as_str);
             if let Some(label) = called.or_else(|| self.label(operand.key)) {
                 return Some(format!("{label:?}"));

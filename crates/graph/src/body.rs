@@ -22,9 +22,9 @@ use crate::identity;
 use crate::node::{Node, NodeId, NodeKey};
 use crate::op::{Leaf, Op};
 use crate::passes::cse::Mix;
-use crate::requirements::{indices_of, viewed};
+use crate::requirements::indices_of;
 use crate::shape::Shape;
-use crate::views::Views;
+use crate::views::{Views, views_down};
 
 /// The graph that ids within bodies are of.
 const NOWHERE: u32 = u32::MAX;
@@ -399,20 +399,9 @@ fn indexed(nodes: &[Node], captured: Range<usize>) -> Vec<Indexed> {
     let mut found = Vec::new();
     for (user, node) in (0..).zip(nodes) {
         let mut add = |indices: NodeId, bound: usize, shown: Option<Views>| {
-            let mut input = place_of(indices) as usize;
-            let mut views = Vec::new();
-            loop {
-                let node = &nodes[input];
-                let operand = if let Op::View { operand, arrangement } = &node.op {
-                    views.push((arrangement, &nodes[place_of(*operand) as usize].shape, &node.shape));
-                    *operand
-                } else if let Some(operand) = viewed(&node.op) {
-                    operand
-                } else {
-                    break;
-                };
-                input = place_of(operand) as usize;
-            }
+            // Operands stand before their users, so there is a node of each.
+            let Some((input, views)) = views_down(indices, |id| nodes.get(place_of(id) as usize)) else { return };
+            let input = place_of(input) as usize;
             if captured.contains(&input) {
                 let shown = match shown {
                     Some(shown) => Some(shown.over(views)),

@@ -5,7 +5,7 @@
 use smallvec::SmallVec;
 
 use crate::arena::Arena;
-use crate::node::NodeId;
+use crate::node::{Node, NodeId};
 use crate::op::{Arrangement, Op, Windows};
 use crate::requirements::viewed;
 use crate::shape::Shape;
@@ -65,21 +65,33 @@ impl Views {
     }
 }
 
+/// What an op shows elements of, all or some, in whatever order and however often, if it computes nothing.
+pub(crate) fn shown_by(op: &Op) -> Option<NodeId> {
+    if let Op::View { operand, .. } = op { Some(*operand) } else { viewed(op) }
+}
+
+/// The first node on the way down from one that shows no other's elements, and the views on that way from the last to the first. `None` where
+/// there is no node of an id.
+pub(crate) fn views_down<'a>(
+    mut id: NodeId,
+    node_of: impl Fn(NodeId) -> Option<&'a Node>,
+) -> Option<(NodeId, Vec<View<'a>>)> {
+    let mut views = Vec::new();
+    loop {
+        let node = node_of(id)?;
+        let Some(operand) = shown_by(&node.op) else { return Some((id, views)) };
+        if let Op::View { arrangement, .. } = &node.op {
+            views.push((arrangement, &node_of(operand)?.shape, &node.shape));
+        }
+        id = operand;
+    }
+}
+
 impl Arena {
     /// The leaf whose elements a node shows through views, and these from the last to the first; `None` if they are computed.
-    pub(crate) fn views_down_to_leaf(&self, mut id: NodeId) -> Option<(NodeId, Vec<View<'_>>)> {
-        let mut views = Vec::new();
-        loop {
-            let node = self.nodes.get(id.key)?;
-            if let Op::View { operand, arrangement } = &node.op {
-                views.push((arrangement, &self.nodes.get(operand.key)?.shape, &node.shape));
-                id = *operand;
-            } else if let Some(operand) = viewed(&node.op) {
-                id = operand;
-            } else {
-                return matches!(node.op, Op::Leaf(_)).then_some((id, views));
-            }
-        }
+    pub(crate) fn views_down_to_leaf(&self, id: NodeId) -> Option<(NodeId, Vec<View<'_>>)> {
+        let (leaf, views) = views_down(id, |id| self.nodes.get(id.key))?;
+        matches!(self.nodes.get(leaf.key)?.op, Op::Leaf(_)).then_some((leaf, views))
     }
 
     /// The leaf of which a node shows elements, and which those are where it does not show all of them.

@@ -5,18 +5,10 @@ use arenagrad_graph::{
     Arrangement, Assembly, CrossEntropy, DType, Expr, Graph, GraphError, Init, Leaf, Op, Origin, Reduction, Shape,
 };
 
+use crate::told::says;
+
 const WHOLE: &str =
     "whole numbers in -2147483648..=2147483647 alone; a float would hold it: .cast(DType::F32) makes one";
-
-/// Asserts that the line above the call made a mistake, and the message that follows its file and line.
-#[track_caller]
-fn says(g: &Graph, message: &str) {
-    let line = std::panic::Location::caller().line() - 1;
-    let error = g.take_error().expect("a mistake").to_string();
-    let (origin, text) = error.split_once(": ").expect("an origin");
-    assert_eq!(text, message);
-    assert!(origin.ends_with(&format!("errors.rs:{line}")), "{error}, not line {line}");
-}
 
 #[test]
 fn shapes_that_disagree() {

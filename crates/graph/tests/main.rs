@@ -48,6 +48,7 @@ mod symbolic_parse;
 mod symbolic_simplify;
 mod symbolic_values;
 mod text;
+mod told;
 mod widen;
 
 #[test]

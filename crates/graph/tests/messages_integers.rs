@@ -2,15 +2,7 @@
 
 use arenagrad_graph::{DType, Graph};
 
-/// Asserts that the line above the call made a mistake, and the message that follows its file and line.
-#[track_caller]
-fn says(g: &Graph, message: &str) {
-    let line = std::panic::Location::caller().line() - 1;
-    let error = g.take_error().expect("a mistake").to_string();
-    let (origin, text) = error.split_once(": ").expect("an origin");
-    assert_eq!(text, message);
-    assert!(origin.ends_with(&format!("messages_integers.rs:{line}")), "{error}, not line {line}");
-}
+use crate::told::says;
 
 #[test]
 fn operands_that_are_no_integers() {

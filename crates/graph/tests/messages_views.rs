@@ -7,15 +7,7 @@ use arenagrad_graph::function::{Context, Function};
 use arenagrad_graph::nn::{Embedding, Layer, Linear, Phase};
 use arenagrad_graph::{DType, Expr, Graph, PoissonNll, Reduction, ScanOptions};
 
-/// Asserts that the line above the call made a mistake, and the message that follows its file and line.
-#[track_caller]
-fn says(g: &Graph, message: &str) {
-    let line = std::panic::Location::caller().line() - 1;
-    let error = g.take_error().expect("a mistake").to_string();
-    let (origin, text) = error.split_once(": ").expect("an origin");
-    assert_eq!(text, message);
-    assert!(origin.ends_with(&format!("messages_views.rs:{line}")), "{error}, not line {line}");
-}
+use crate::told::says;
 
 #[test]
 fn views_are_told_with_the_name_of_what_they_show() {

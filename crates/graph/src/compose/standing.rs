@@ -4,8 +4,7 @@
 
 use crate::expr::Expr;
 use crate::op::{Leaf, Op};
-use crate::requirements::viewed;
-use crate::views::Views;
+use crate::views::{Views, shown_by};
 
 impl<'g> Expr<'g> {
     /// Whether the elements stand in the graph.
@@ -16,7 +15,7 @@ impl<'g> Expr<'g> {
             if let Op::Leaf(leaf) = &node.op {
                 return matches!(leaf, Leaf::Literal { .. } | Leaf::Constant { .. });
             }
-            next = if let Op::View { operand, .. } = &node.op { Some(*operand) } else { viewed(&node.op) };
+            next = shown_by(&node.op);
         }
         false
     }
