@@ -36,7 +36,7 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, GraphError,
 
 use crate::device::Device;
 use crate::error::{Error, Given};
-use crate::plan::{BufferRole, MemoryPolicy, Plan, Request};
+use crate::plan::{BufferRole, BufferSpec, MemoryPolicy, Plan, Request};
 use crate::precision::{Precision, Rounding};
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
@@ -400,11 +400,13 @@ impl Session {
                 Place::Unfit(error) => return Err(error.clone()),
                 Place::Initial(_) | Place::Host(_) => {
                     let elements = declaration.shape.elements();
-                    let buffer = self.memory.allocate(&format!("{name:?}"), declaration.storage, elements);
-                    let own = plan.buffers.iter().position(|spec| spec.role == BufferRole::Parameter(number));
-                    let buffer = buffer.map_err(|error| match own {
-                        Some(own) => plan.told_of(own, error),
-                        None => error,
+                    let buffer = self.memory.allocate(format_args!("{name:?}"), declaration.storage, elements);
+                    let buffer = buffer.map_err(|error| {
+                        let is_own = |spec: &BufferSpec| spec.role == BufferRole::Parameter(number);
+                        match plan.buffers.iter().position(is_own) {
+                            Some(own) => plan.told_of(own, error),
+                            None => error,
+                        }
                     })?;
                     moved.push((name.clone(), buffer));
                 }

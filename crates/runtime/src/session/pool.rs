@@ -8,7 +8,8 @@
 //! lives, and so has everything of a plan whose inputs or results must outlast the runs of others; a buffer that no plan uses any
 //! more is given back. This does not know where buffers are, nor what is in them.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Display;
 
 use arenagrad_graph::{Elements, StorageType};
 
@@ -18,8 +19,8 @@ use crate::session::store::Memory;
 /// The buffers of a session's plans that are none of its parameters.
 #[derive(Default)]
 pub(crate) struct Pool {
-    /// By their indices.
-    buffers: HashMap<u32, Pooled>,
+    /// Those that plans share, by their indices. A plan's own are not among them.
+    buffers: Vec<Option<Pooled>>,
     /// Those that a further plan may take.
     shared: Shared,
 }
@@ -30,12 +31,10 @@ type Shared = BTreeSet<(StorageType, usize, u32)>;
 /// A buffer of a pool.
 #[derive(Clone, Copy)]
 struct Pooled {
-    index: u32,
     storage: StorageType,
     elements: usize,
     /// How many plans use it.
-    users: usize,
-    is_exclusive: bool,
+    users: u32,
     /// Whether a larger one has taken its place: no further plan takes it.
     is_outgrown: bool,
 }
@@ -45,8 +44,8 @@ pub(crate) struct Claim {
     sharing: Sharing,
     /// What it may take of the pool's, since it first asked. A session has many plans, and few buffers that they share.
     free: Option<Shared>,
-    taken: HashSet<u32>,
-    added: Vec<Pooled>,
+    taken: Vec<u32>,
+    added: Vec<(u32, Pooled)>,
     /// Buffers that are to grow, and what they will be.
     grown: Vec<(u32, Elements)>,
     /// Buffers in whose place larger ones were added.
@@ -74,21 +73,20 @@ pub(crate) enum Content {
 impl Claim {
     /// For a plan that takes nothing yet.
     pub(crate) fn new(sharing: Sharing) -> Self {
-        let (taken, outgrown) = (HashSet::new(), HashSet::new());
+        let (taken, outgrown) = (Vec::new(), HashSet::new());
         Claim { sharing, free: None, taken, added: Vec::new(), grown: Vec::new(), outgrown }
     }
 
-    /// A new buffer.
+    /// A new buffer that plans will share.
     fn add(
         &mut self,
         memory: &mut Memory,
-        what: &str,
+        what: &impl Display,
         storage: StorageType,
         elements: usize,
-        is_exclusive: bool,
     ) -> Result<u32, Error> {
         let index = memory.allocate(what, storage, elements)?;
-        self.added.push(Pooled { index, storage, elements, users: 0, is_exclusive, is_outgrown: false });
+        self.added.push((index, Pooled { storage, elements, users: 0, is_outgrown: false }));
         Ok(index)
     }
 }
@@ -100,15 +98,14 @@ impl Pool {
         &self,
         claim: &mut Claim,
         memory: &mut Memory,
-        what: &str,
+        what: &impl Display,
         storage: StorageType,
         elements: usize,
         content: Content,
     ) -> Result<u32, Error> {
-        let is_exclusive = content == Content::Literal || claim.sharing == Sharing::Own;
-        if is_exclusive {
-            let index = claim.add(memory, what, storage, elements, is_exclusive)?;
-            claim.taken.insert(index);
+        if content == Content::Literal || claim.sharing == Sharing::Own {
+            let index = memory.allocate(what, storage, elements)?;
+            claim.taken.push(index);
             return Ok(index);
         }
         let free = claim.free.get_or_insert_with(|| self.shared.clone());
@@ -134,70 +131,83 @@ impl Pool {
                         } else if let Some(free) = &mut claim.free {
                             free.insert(largest);
                         }
-                        claim.add(memory, what, storage, elements, is_exclusive)?
+                        claim.add(memory, what, storage, elements)?
                     }
                 }
             }
-            (None, None) => claim.add(memory, what, storage, elements, is_exclusive)?,
+            (None, None) => claim.add(memory, what, storage, elements)?,
         };
-        claim.taken.insert(index);
+        claim.taken.push(index);
         Ok(index)
     }
 
     /// Takes what was claimed for a plan, and returns the buffers that are to be released with it.
     pub(crate) fn take(&mut self, claim: Claim, memory: &mut Memory) -> Vec<u32> {
         let Claim { taken, added, grown, outgrown, sharing: _, free: _ } = claim;
-        for pooled in added {
-            self.buffers.insert(pooled.index, pooled);
-            if !pooled.is_exclusive {
-                self.shared.insert(pooled.key());
-            }
+        let end = added.iter().map(|(index, _)| *index as usize + 1).max().unwrap_or(0);
+        if end > self.buffers.len() {
+            self.buffers.resize(end, None);
+        }
+        self.shared.extend(added.iter().map(|(index, pooled)| pooled.key(*index)));
+        for (index, pooled) in added {
+            self.buffers[index as usize] = Some(pooled);
         }
         for (index, larger) in grown {
-            if let Some(pooled) = self.buffers.get_mut(&index) {
-                self.shared.remove(&pooled.key());
+            if let Some(pooled) = self.pooled(index) {
+                let before = pooled.key(index);
                 pooled.elements = larger.len();
-                self.shared.insert(pooled.key());
+                let now = pooled.key(index);
+                self.shared.remove(&before);
+                self.shared.insert(now);
             }
             memory.replace(index, larger);
         }
         for index in outgrown {
-            if let Some(pooled) = self.buffers.get_mut(&index) {
+            if let Some(pooled) = self.pooled(index) {
                 pooled.is_outgrown = true;
-                self.shared.remove(&pooled.key());
+                let key = pooled.key(index);
+                self.shared.remove(&key);
             }
         }
-        for index in &taken {
-            if let Some(pooled) = self.buffers.get_mut(index) {
+        for &index in &taken {
+            if let Some(pooled) = self.pooled(index) {
                 pooled.users += 1;
             }
         }
-        taken.into_iter().collect()
+        taken
     }
 
     /// Whether one of these buffers of a plan is outgrown.
     pub(crate) fn has_outgrown(&self, buffers: &[u32]) -> bool {
-        buffers.iter().filter_map(|index| self.buffers.get(index)).any(|pooled| pooled.is_outgrown)
+        let mut pooled = buffers.iter().filter_map(|&index| self.buffers.get(index as usize)?.as_ref());
+        pooled.any(|pooled| pooled.is_outgrown)
     }
 
-    /// Releases the buffers of a plan that is dropped; those that no other uses are given back.
+    /// Releases the buffers of a plan that is dropped: its own are given back, and those that no other uses.
     pub(crate) fn release(&mut self, buffers: &[u32], memory: &mut Memory) {
-        let buffers: HashSet<u32> = buffers.iter().copied().collect();
-        for index in buffers {
-            let Some(pooled) = self.buffers.get_mut(&index) else { continue };
-            pooled.users -= 1;
-            if pooled.users == 0 {
-                self.shared.remove(&pooled.key());
-                self.buffers.remove(&index);
-                memory.release(index);
+        for &index in buffers {
+            if let Some(pooled) = self.pooled(index) {
+                pooled.users -= 1;
+                if pooled.users > 0 {
+                    continue;
+                }
+                let key = pooled.key(index);
+                self.shared.remove(&key);
+                self.buffers[index as usize] = None;
             }
+            memory.release(index);
         }
+    }
+
+    /// The buffer of that index, if it is one that plans share.
+    fn pooled(&mut self, index: u32) -> Option<&mut Pooled> {
+        self.buffers.get_mut(index as usize)?.as_mut()
     }
 }
 
 impl Pooled {
-    /// Where it is among those that plans share.
-    fn key(&self) -> (StorageType, usize, u32) {
-        (self.storage, self.elements, self.index)
+    /// Where the buffer of that index is among those that plans share.
+    fn key(&self, index: u32) -> (StorageType, usize, u32) {
+        (self.storage, self.elements, index)
     }
 }

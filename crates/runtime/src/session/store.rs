@@ -1,6 +1,7 @@
 //! The memory and executables of a session, on whichever device it has.
 
 use std::collections::HashMap;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use crate::backend::cpu::{CpuExecutable, CpuMark, CpuMemory};
@@ -10,7 +11,7 @@ use crate::device::{Device, DeviceKind};
 use crate::error::Error;
 use crate::group::{Group, StepReport};
 use crate::pending::Pending;
-use crate::plan::{BufferRole, BufferSpec, Plan, Task};
+use crate::plan::{BufferRole, Plan, Task};
 #[cfg(feature = "gpu")]
 use crate::session::found::Found;
 use crate::session::parts::Parts;
@@ -87,16 +88,21 @@ impl Memory {
         }
     }
 
-    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+    pub(crate) fn allocate(&mut self, what: impl Display, storage: StorageType, elements: usize) -> Result<u32, Error> {
         match self {
             Memory::Cpu(memory) => memory.allocate(what, storage, elements),
             #[cfg(feature = "gpu")]
-            Memory::Gpu(memory) => memory.allocate(what, storage, elements),
+            Memory::Gpu(memory) => memory.allocate(&what.to_string(), storage, elements),
         }
     }
 
     /// Elements for a buffer that is to be larger than it is, where plans name buffers and are not bound to them.
-    pub(crate) fn larger(&self, what: &str, storage: StorageType, elements: usize) -> Result<Option<Elements>, Error> {
+    pub(crate) fn larger(
+        &self,
+        what: impl Display,
+        storage: StorageType,
+        elements: usize,
+    ) -> Result<Option<Elements>, Error> {
         match self {
             Memory::Cpu(_) => CpuMemory::zeros(what, storage, elements).map(Some),
             #[cfg(feature = "gpu")]
@@ -298,23 +304,27 @@ impl Memory {
             BufferRole::Parameter(declaration) => parameter(name(*declaration)),
             BufferRole::Input(_) | BufferRole::Literal(_) | BufferRole::Slot => None,
         });
-        let what = |spec: &BufferSpec| match &spec.role {
-            BufferRole::Input(declaration) | BufferRole::Parameter(declaration) => {
-                format!("{:?}", name(*declaration))
-            }
-            BufferRole::Literal(_) => format!("a literal of {} elements of {}", spec.elements, spec.storage),
-            BufferRole::Slot => "an intermediate result".to_owned(),
+        // In words only where an error needs them: a plan can have a million buffers.
+        let what = |number: usize| {
+            let spec = &plan.buffers[number];
+            fmt::from_fn(move |f| match &spec.role {
+                BufferRole::Input(declaration) | BufferRole::Parameter(declaration) => {
+                    write!(f, "{:?}", name(*declaration))
+                }
+                BufferRole::Literal(_) => write!(f, "a literal of {} elements of {}", spec.elements, spec.storage),
+                BufferRole::Slot => f.write_str("an intermediate result"),
+            })
         };
         let known = known.collect();
         self.place_in_pool(plan, known, what, pool, claim)
     }
 
     /// The places of buffers, of which some are known; the largest choose first.
-    fn place_in_pool(
+    fn place_in_pool<What: Display>(
         &mut self,
         plan: &Plan,
         mut places: Vec<Option<u32>>,
-        what: impl Fn(&BufferSpec) -> String,
+        what: impl Fn(usize) -> What,
         pool: &Pool,
         claim: &mut Claim,
     ) -> Result<Vec<u32>, Error> {
@@ -327,7 +337,7 @@ impl Memory {
                 BufferRole::Literal(_) => Content::Literal,
                 BufferRole::Input(_) | BufferRole::Parameter(_) | BufferRole::Slot => Content::OfARun,
             };
-            let place = pool.claim(claim, self, &what(spec), spec.storage, spec.elements, content);
+            let place = pool.claim(claim, self, &what(number), spec.storage, spec.elements, content);
             let place = place.map_err(|error| plan.told_of(number, error))?;
             places[number] = Some(place);
         }
@@ -359,7 +369,7 @@ impl Memory {
                 }
             }
             let known = (0..looped.plan.buffers.len() as u32).map(|number| given.get(&number).copied()).collect();
-            let what = |_: &BufferSpec| "what a round of a loop needs".to_owned();
+            let what = |_| "what a round of a loop needs";
             let own = self.place_in_pool(&looped.plan, known, what, pool, claim)?;
             let loops = self.place_loops(&looped.plan, &own, pool, claim)?;
             all.push(Some(LoopPlaces { places: own, loops }));

@@ -14,6 +14,7 @@ mod safekeeping;
 mod trial;
 mod watch;
 
+use std::fmt::Display;
 use std::mem;
 use std::sync::Arc;
 
@@ -54,10 +55,10 @@ pub(crate) struct CpuMark {
 
 impl CpuMemory {
     /// Elements for a buffer; `what` names it in errors.
-    pub(crate) fn zeros(what: &str, storage: StorageType, elements: usize) -> Result<Elements, Error> {
+    pub(crate) fn zeros(what: impl Display, storage: StorageType, elements: usize) -> Result<Elements, Error> {
         let bytes = (elements as u64).saturating_mul(storage.bytes() as u64);
         let zeros =
-            Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_owned(), bytes })?;
+            Elements::zeros(storage, elements).map_err(|_| Error::OutOfMemory { what: what.to_string(), bytes })?;
         #[cfg(target_os = "linux")]
         large_pages::ask_for(&zeros);
         Ok(zeros)
@@ -106,7 +107,7 @@ impl CpuMemory {
         }
     }
 
-    pub(crate) fn allocate(&mut self, what: &str, storage: StorageType, elements: usize) -> Result<u32, Error> {
+    pub(crate) fn allocate(&mut self, what: impl Display, storage: StorageType, elements: usize) -> Result<u32, Error> {
         let buffer = Buffer::Own(CpuMemory::zeros(what, storage, elements)?);
         match self.free.pop() {
             Some(index) => {
