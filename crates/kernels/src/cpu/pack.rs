@@ -3,6 +3,7 @@
 //! Rows, columns and depth of an operand may each be several axes. Where all of them are evenly spaced, two strides say where
 //! everything is; else runs do: the columns of a panel are cut into runs of equally spaced ones, and so is the depth.
 
+use std::array;
 use std::ops::Range;
 
 use arenagrad_graph::Elements;
@@ -241,7 +242,8 @@ fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
     // A line is copied run by run; short runs cost more than to read neighbours along the depth and exchange rows and columns.
     let has_long_runs = runs.iter().all(|run| run.stride == 1) && 2 * count >= lanes * found;
     // Where all runs are whole pieces of one length, a line is as many copies of a length that the compiler knows.
-    let are_pieces = |piece| count == width && runs.iter().all(|run| run.stride == 1 && run.length % piece == 0);
+    let apart = runs.first().map_or(0, |run| run.stride);
+    let are_pieces = |piece| count == width && runs.iter().all(|run| run.stride == apart && run.length % piece == 0);
     let piece = [16, 8, 4].into_iter().find(|&piece| are_pieces(piece)).unwrap_or(0);
     let mut walk = Walk::over(&matrices.rows, 0, depth.start);
     let mut p = 0;
@@ -267,10 +269,13 @@ fn pack_runs_of_columns<T: Real, S: Simd, const VECTORS: usize>(
             }
             continue;
         }
-        match piece {
-            16 => pack_pieces::<T, 16>(elements, places, run, lines),
-            8 => pack_pieces::<T, 8>(elements, places, run, lines),
-            4 => pack_pieces::<T, 4>(elements, places, run, lines),
+        match (apart, piece) {
+            (1, 16) => pack_pieces::<T, 16>(elements, places, run, lines),
+            (1, 8) => pack_pieces::<T, 8>(elements, places, run, lines),
+            (1, 4) => pack_pieces::<T, 4>(elements, places, run, lines),
+            // As convolutions with a stride of two read them.
+            (2, 16 | 8) => pack_pieces_apart::<T, 8, 15>(elements, places, run, lines),
+            (2, 4) => pack_pieces_apart::<T, 4, 7>(elements, places, run, lines),
             _ => {
                 for (i, line) in lines.chunks_exact_mut(width).enumerate() {
                     pack_line::<T, S>(elements, runs, run.at(i), line);
@@ -294,6 +299,26 @@ fn pack_pieces<T: Real, const PIECE: usize>(elements: &[T], places: &[usize], ru
     }
 }
 
+/// [`pack_pieces`] where the elements of a piece are evenly spaced over `SPAN` elements.
+#[inline(always)]
+fn pack_pieces_apart<T: Real, const PIECE: usize, const SPAN: usize>(
+    elements: &[T],
+    places: &[usize],
+    run: Run,
+    lines: &mut [T],
+) {
+    let apart = const { (SPAN - 1) / (PIECE - 1) };
+    for (i, line) in lines.chunks_exact_mut(places.len()).enumerate() {
+        let distance = run.at(i);
+        let (pieces, _) = line.as_chunks_mut::<PIECE>();
+        for (piece, &place) in pieces.iter_mut().zip(places.iter().step_by(PIECE)) {
+            let first = place.wrapping_add(distance);
+            let span = &elements[first..first + SPAN];
+            *piece = array::from_fn(|i| span[i * apart]);
+        }
+    }
+}
+
 /// The elements of runs, each moved on by `distance`, side by side.
 #[inline(always)]
 fn pack_line<T: Real, S: Simd>(elements: &[T], runs: &[Run], distance: usize, mut line: &mut [T]) {
@@ -313,6 +338,7 @@ fn pack_line<T: Real, S: Simd>(elements: &[T], runs: &[Run], distance: usize, mu
                     *element = value;
                 }
             }
+            2 => read_every_second(&elements[first..], head),
             stride if stride > 0 => {
                 read_apart(
                     &elements[first..=run.at(run.length - 1).wrapping_add(distance)],
@@ -328,6 +354,22 @@ fn pack_line<T: Real, S: Simd>(elements: &[T], runs: &[Run], distance: usize, mu
                 }
             }
         }
+    }
+}
+
+/// Every second element, in pieces of a length that the compiler knows: runs are too short for a loop over vectors.
+#[inline(always)]
+fn read_every_second<T: Real>(source: &[T], target: &mut [T]) {
+    let (pieces, rest) = target.as_chunks_mut::<8>();
+    let mut left = source;
+    for piece in pieces {
+        let span = &left[..15];
+        *piece = array::from_fn(|i| span[2 * i]);
+        // Behind the last element of all is nothing to go on to.
+        left = left.get(16..).unwrap_or_default();
+    }
+    for (element, &value) in rest.iter_mut().zip(left.iter().step_by(2)) {
+        *element = value;
     }
 }
 
