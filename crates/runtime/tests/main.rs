@@ -87,6 +87,7 @@ mod pooling;
 mod precision;
 mod precision_gradients;
 mod profile;
+mod reached_at_times;
 mod recurrent;
 mod repeated_work;
 mod replacing;

@@ -1,5 +1,7 @@
 //! The moving averages of weights that an optimiser keeps: computing with them in the place of the weights.
 
+use std::collections::HashSet;
+
 use crate::error::Error;
 use crate::session::Session;
 use crate::tensor::Tensor;
@@ -9,7 +11,7 @@ impl Session {
     /// Exchanges each parameter with its moving average, which [`crate::Optimizer::moving_average`] keeps. Plans then compute with
     /// the averages, and files hold them under the parameters' names; a second call exchanges them back, which must come
     /// before the next step of training. [`Session::with_averages`] does both. The average of a parameter that is held narrower
-    /// comes back rounded to what that holds.
+    /// comes back rounded to what that holds. A parameter that no update has reached stays as it is, for so would its average.
     ///
     /// Errors, after which nothing is changed: there are no averages, or no update has gone into them yet
     /// ([`Error::NoAverages`]).
@@ -19,6 +21,7 @@ impl Session {
         let trainable: Vec<String> = self.trainable_names().map(str::to_owned).collect();
         let suffix = format!(".{AVERAGE}");
         let mut values: Vec<(&String, &String, Tensor, Tensor)> = Vec::new();
+        let mut own_counts = HashSet::new();
         for average in &names {
             let Some(name) = average.strip_suffix(&suffix) else { continue };
             // In front of the parameter's name may stand that of the function that is trained.
@@ -29,12 +32,21 @@ impl Session {
             if values.iter().any(|(known, ..)| *known == parameter) {
                 return refused("one of its parameters has several, of several training functions");
             }
+            // Where some steps do not reach a parameter, a count says whether its average was ever made.
+            let own_count = format!("{name}.{AVERAGED}");
+            if let Some(count) = self.present(&own_count) {
+                own_counts.insert(own_count);
+                if count?.item()? == 0.0 {
+                    continue;
+                }
+            }
             values.push((parameter, average, self.parameter(parameter)?, self.parameter(average)?));
         }
         if values.is_empty() {
             return refused("its optimiser keeps none; Optimizer::moving_average makes one that does");
         }
-        for count in names.iter().filter(|name| name.rsplit('.').next() == Some(AVERAGED)) {
+        let is_shared = |name: &&String| name.rsplit('.').next() == Some(AVERAGED) && !own_counts.contains(*name);
+        for count in names.iter().filter(is_shared) {
             if self.parameter(count)?.item()? == 0.0 {
                 return refused("no update has gone into them yet");
             }

@@ -40,14 +40,19 @@ impl Session {
     /// Errors, after which nothing is changed: [`CheckpointError::Missing`], [`CheckpointError::Unused`], [`Error::ParameterShape`],
     /// [`Error::ParameterDType`]; a file that cannot be read any more.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        self.restore_where(self.trains, checkpoint)
+        self.restore_where(self.trains, checkpoint, &[])
     }
 
     /// [`Session::restore`], where all training steps that there will be are known or not: only then is an optimiser's state that none
-    /// of them knows of another optimiser.
-    pub(crate) fn restore_where(&mut self, steps_are_known: bool, checkpoint: &Checkpoint) -> Result<(), Error> {
+    /// of them knows of another optimiser. `more` is what the checkpoint has under another name.
+    pub(crate) fn restore_where(
+        &mut self,
+        steps_are_known: bool,
+        checkpoint: &Checkpoint,
+        more: &[(String, Tensor)],
+    ) -> Result<(), Error> {
         let origin = checkpoint.origin().to_owned();
-        let known = |name: &str| checkpoint.weights().contains(name);
+        let known = |name: &str| checkpoint.weights().contains(name) || more.iter().any(|(added, _)| added == name);
         let needed = self.parameters.iter().filter(|parameter| parameter.buffer().is_some());
         let missing: Vec<&str> = needed.map(|parameter| parameter.name.as_str()).filter(|name| !known(name)).collect();
         if !missing.is_empty() {
@@ -69,8 +74,20 @@ impl Session {
                 }
             }
         }
-        let unused: Vec<&str> =
-            waiting.iter().filter(|(_, one)| one.is_training_state).map(|(name, _)| name.as_str()).collect();
+        for (name, value) in more {
+            let buffer = self.parameters.get(name).and_then(|parameter| parameter.buffer());
+            values.push((name.clone(), buffer, value.clone()));
+        }
+        // The states of a parameter that no plan has asked for yet wait with it.
+        let waits = |name: &str| {
+            let within = self.parameters.within_optimizer(name);
+            let mut parents = within.match_indices('.').map(|(end, _)| &within[..end]);
+            let is_unknown = |parent: &str| self.parameters.get(parent).is_none();
+            let is_parameter = |parent: &str| known(parent) && !checkpoint.weights().is_training_state(parent);
+            parents.any(|parent| is_unknown(parent) && is_parameter(parent))
+        };
+        let states = waiting.iter().filter(|(_, one)| one.is_training_state).map(|(name, _)| name.as_str());
+        let unused: Vec<&str> = states.filter(|name| !waits(name)).collect();
         if steps_are_known && !unused.is_empty() {
             return Err(CheckpointError::Unused { origin, unused: listed(unused.into_iter()) }.into());
         }

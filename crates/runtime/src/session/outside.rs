@@ -102,6 +102,29 @@ impl Session {
         self.prepare_with(plan, Sharing::Shared)
     }
 
+    /// The same, where states of an optimiser that this session does not know yet are to begin with these values: those of the plan, and others
+    /// that come later.
+    pub(crate) fn prepare_outside_with(&mut self, plan: Plan, states: &[(String, Tensor)]) -> Result<Prepared, Error> {
+        for (name, value) in states {
+            self.parameters.add_waiting(name, value.clone());
+        }
+        let prepared = self.prepare_outside(plan);
+        if prepared.is_err() {
+            states.iter().for_each(|(name, _)| self.parameters.remove_waiting(name));
+        }
+        prepared
+    }
+
+    /// The value of a parameter or state, or what waits for it; nothing if there is neither.
+    pub(crate) fn present(&self, name: &str) -> Option<Result<Tensor, Error>> {
+        if self.parameters.get(name).is_some() { Some(self.parameter(name)) } else { self.parameters.waiting_for(name) }
+    }
+
+    /// Whether there is a parameter or state of that name, or a value that waits for one.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.parameters.get(name).is_some() || self.parameters.has_waiting(name)
+    }
+
     pub(super) fn prepare_with(&mut self, plan: Plan, sharing: Sharing) -> Result<Prepared, Error> {
         let (mark, known) = (self.memory.mark(), self.parameters.len());
         match self.make_ready(plan, sharing) {

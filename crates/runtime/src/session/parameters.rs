@@ -105,7 +105,7 @@ impl Parameters {
     }
 
     /// The name that an optimiser gave a state, without the prefix under which its states stand.
-    fn within_optimizer<'n>(&self, name: &'n str) -> &'n str {
+    pub(super) fn within_optimizer<'n>(&self, name: &'n str) -> &'n str {
         // The longest: a function may be called `a`, and another one `a.b`.
         let within = self.prefixes.iter().filter_map(|prefix| name.strip_prefix(prefix.as_str()));
         within.min_by_key(|within| within.len()).unwrap_or(name)
@@ -173,6 +173,21 @@ impl Parameters {
         self.waiting_given = given;
         self.is_filled = true;
         self.waiting = values.into_iter().collect();
+    }
+
+    /// The value that waits for a parameter of that name, if one does.
+    pub(super) fn waiting_for(&self, name: &str) -> Option<Result<Tensor, Error>> {
+        self.waiting.get(name).map(|waiting| waiting.value.clone())
+    }
+
+    /// Has a value of an optimiser's state wait for it.
+    pub(super) fn add_waiting(&mut self, name: &str, value: Tensor) {
+        self.waiting.insert(name.to_owned(), Waiting { value: Ok(value), is_training_state: true });
+    }
+
+    /// Has nothing of that name wait any more.
+    pub(super) fn remove_waiting(&mut self, name: &str) {
+        self.waiting.remove(name);
     }
 
     /// The seed of first values.

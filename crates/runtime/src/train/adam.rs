@@ -4,7 +4,7 @@ use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
-use crate::train::moments::{Beta, ByFactors, Decay};
+use crate::train::moments::{Beta, ByFactors, ByNumbers, Decay};
 use crate::train::{Optimizer, Scalars, Trained};
 
 /// Adam (Kingma and Ba 2015), as PyTorch's `torch.optim.Adam` defines it:
@@ -152,23 +152,30 @@ impl Rule {
         decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let dtype = scalars.dtype()?;
-        let number = scalars.number_or_first();
         let mut pairs = scalars.updates();
         let first = match scalars.momentum(trained) {
             Some(momentum) => Beta::Scheduled(momentum),
             None => Beta::Number(first),
         };
-        let first_correction = first.correction(graph, number, dtype);
-        let step_size = |rate: Expr<'g>| (rate / first_correction).named("step_size");
         let mut step_sizes = ByFactors::default();
-        let _ = step_sizes.get(1.0, || step_size(scalars.rate_with_factor(1.0)));
-        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt().named("second_correction");
+        let mut corrections = ByNumbers::new();
+        let mut corrected = |number: Expr<'g>, step_sizes: &mut ByFactors<'g>| {
+            corrections.get(number, || {
+                let first_correction = first.correction(graph, number, dtype);
+                let rate = scalars.rate_with_factor(1.0);
+                let _ = step_sizes.get(1.0, number, || (rate / first_correction).named("step_size"));
+                let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt();
+                (first_correction, second_correction.named("second_correction"))
+            })
+        };
         for one in trained {
+            let number = scalars.number_of_or_first(one);
+            let (first_correction, second_correction) = corrected(number, &mut step_sizes);
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
             let g = decay.gradient(one, maximize);
             let rate = scalars.rate_with_factor(one.rate_factor());
-            let step_size = step_sizes.get(one.rate_factor(), || step_size(rate));
+            let step_size = step_sizes.get(one.rate_factor(), number, || (rate / first_correction).named("step_size"));
             let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
             pairs.extend([(m, next_m), (v, next_v)]);

@@ -7,7 +7,8 @@
 //!
 //! A parameter that no gradient reaches is none that an optimiser hears of: neither its value nor any state of its own
 //! changes, whatever the weight decay. A gradient that happens to be zero is a gradient: see
-//! [`Graph::gradients_where_reached`].
+//! [`Graph::gradients_where_reached`]. Where some steps of a [`Trainer`]'s function reach a parameter and others do not, what
+//! optimisers count is counted for it alone, in states of the names `w.updates`, `w.micro_batches`, `w.averaged` and `w.momentum_product`.
 
 mod adam;
 #[cfg(feature = "fit")]
@@ -174,6 +175,8 @@ pub trait Optimizer {
     /// their examples gives; a smaller batch weighs as much as the others. In between parameters and all that the optimiser keeps stay as they are, the count of updates among it; the
     /// state `step`, from which random masks are drawn, and running statistics of layers move on at each step.
     ///
+    /// A parameter that only some batches reach has its update when as many have reached it, from their mean: it counts them in `w.micro_batches`.
+    ///
     /// What stands within, such as `Adam::new(1e-3).clip_norm(1.0).accumulate(4)`, sees the mean; what stands around sees the gradients
     /// of each step. It costs a state `w.accumulated` for each parameter `w`, and the counter `micro_batches`.
     fn accumulate(self, batches: impl schedules::Count) -> options::Accumulated<Self>
@@ -185,7 +188,8 @@ pub trait Optimizer {
 
     /// Keeps for each parameter `w` a state `w.average`, the exponential moving average of its values after each update:
     /// `average = decay average + (1 - decay) w`, after the first update `w` itself. PyTorch's `AveragedModel` with
-    /// `get_ema_multi_avg_fn(decay)`. [`crate::Session::with_averages`] computes with them.
+    /// `get_ema_multi_avg_fn(decay)`. [`crate::Session::with_averages`] computes with them. Where only some steps reach a parameter, its average begins with
+    /// what it was before the first of them, and each brings it up to date with the updates in between.
     fn moving_average(self, decay: f64) -> options::Averaged<Self>
     where
         Self: Sized,

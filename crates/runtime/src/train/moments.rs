@@ -1,6 +1,8 @@
 //! What optimisers have in common: decaying means of gradients, what makes up for their start at 0, and the decay of weights.
 
-use arenagrad_graph::{DType, Expr, Graph};
+use std::collections::HashMap;
+
+use arenagrad_graph::{DType, Expr, Graph, NodeId};
 
 use crate::error::Error;
 use crate::train::Trained;
@@ -24,10 +26,16 @@ pub(super) enum Decay {
     Decoupled(f64),
 }
 
-/// Scalars that depend on the factor of a parameter's rate: one for all parameters that have the same.
+/// Scalars that depend on the factor of a parameter's rate and on the number of its update: one for all parameters that have the same.
 #[derive(Default)]
 pub(super) struct ByFactors<'g> {
-    made: Vec<(f64, Expr<'g>)>,
+    /// By the bits of the factor, and the number's node.
+    made: HashMap<(u64, Option<NodeId>), Expr<'g>>,
+}
+
+/// What depends on the number of a parameter's update: one for all parameters that have the same.
+pub(super) struct ByNumbers<T> {
+    made: HashMap<Option<NodeId>, T>,
 }
 
 impl<'g> Beta<'g> {
@@ -82,13 +90,20 @@ impl Decay {
 }
 
 impl<'g> ByFactors<'g> {
-    /// The scalar for that factor, made by `make` if there is none yet.
-    pub(super) fn get(&mut self, factor: f64, make: impl FnOnce() -> Expr<'g>) -> Expr<'g> {
-        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == factor) {
-            return *made;
-        }
-        let made = make();
-        self.made.push((factor, made));
-        made
+    /// The scalar for that factor and number, made by `make` if there is none yet.
+    pub(super) fn get(&mut self, factor: f64, number: Expr<'g>, make: impl FnOnce() -> Expr<'g>) -> Expr<'g> {
+        *self.made.entry((factor.to_bits(), number.id().ok())).or_insert_with(make)
+    }
+}
+
+impl<T: Copy> ByNumbers<T> {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        ByNumbers { made: HashMap::new() }
+    }
+
+    /// What there is for that number, made by `make` if there is nothing yet.
+    pub(super) fn get(&mut self, number: Expr<'_>, make: impl FnOnce() -> T) -> T {
+        *self.made.entry(number.id().ok()).or_insert_with(make)
     }
 }

@@ -1,12 +1,15 @@
 //! What a training step and a look at its gradients ask of a plan.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
 use crate::plan::Request;
 use crate::precision::{Precision, Rounding};
 use crate::train::loss_scale::{TracedStep, append_traced_step, present_scale, unscaled, upstream};
-use crate::train::{Optimizer, Trained, append_gradients_of};
+use crate::train::{Optimizer, Trained, append_gradients_of, under};
 
 /// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph. States of a scale
 /// of the loss stand under a prefix. Mistakes of the optimiser are told at `origin`.
@@ -102,11 +105,45 @@ pub(crate) fn append_rounded_gradients<'g>(
 pub(crate) struct UnderPrefix<'o> {
     pub(crate) prefix: &'o str,
     pub(crate) optimizer: &'o dyn Optimizer,
+    /// The parameters that some of its steps do not reach.
+    pub(crate) reached_at_times: &'o BTreeSet<String>,
+    /// What it was found to share between parameters, when it was asked for an update.
+    pub(crate) shared: &'o RefCell<Vec<SharedCount>>,
+}
+
+/// A count of an optimiser that parameters share, as long as all steps reach them all.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedCount {
+    /// The parameter.
+    pub(crate) parameter: String,
+    /// The name of the count.
+    pub(crate) name: String,
+    /// The name of the state that takes its place where the parameter counts alone.
+    pub(crate) own: String,
 }
 
 impl Optimizer for UnderPrefix<'_> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        graph.under_prefix(self.prefix, || self.optimizer.update(graph, trained))
+        let trained: Vec<Trained<'g>> = trained
+            .iter()
+            .map(|one| {
+                let mut one = one.clone();
+                one.settings.counts_alone = self.reached_at_times.contains(&one.name);
+                one
+            })
+            .collect();
+        let updated = graph.under_prefix(self.prefix, || self.optimizer.update(graph, &trained));
+        let of_one = |one: &Trained<'g>| {
+            let kept = one.settings.kept.borrow();
+            let shared = kept.shared.iter().map(|(name, suffix)| SharedCount {
+                parameter: one.name.clone(),
+                name: under(self.prefix, name),
+                own: under(self.prefix, &one.state_name(suffix)),
+            });
+            shared.collect::<Vec<_>>()
+        };
+        self.shared.replace(trained.iter().flat_map(of_one).collect());
+        updated
     }
 
     fn trains(&self, name: &str) -> bool {

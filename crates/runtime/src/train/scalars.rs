@@ -1,6 +1,8 @@
 //! The scalars that an optimiser has for all its parameters: the learning rate, base and present, and the count of updates.
 
-use arenagrad_graph::{DType, Expr, Graph, Init, Origin};
+use std::collections::HashMap;
+
+use arenagrad_graph::{DType, Expr, Graph, Init, NodeId, Origin};
 
 use crate::error::Error;
 use crate::train::hyperparameter::UPDATES;
@@ -49,6 +51,8 @@ pub struct Scalars<'g> {
     base: Expr<'g>,
     present: Expr<'g>,
     number: Option<Expr<'g>>,
+    /// Those of parameters that count their updates alone, by the parameter.
+    own_numbers: HashMap<NodeId, Expr<'g>>,
     momentum: Option<Expr<'g>>,
     updates: Vec<(Expr<'g>, Expr<'g>)>,
 }
@@ -77,7 +81,8 @@ impl<'g> Scalars<'g> {
             graph.at(origin, || graph.state(settings.scalar_name(name), [], dtype, Init::Constant(init)))
         };
         let base = state(LEARNING_RATE, rate);
-        let mut scalars = Scalars { base, present: base, number: None, momentum: None, updates: Vec::new() };
+        let (own_numbers, updates) = (HashMap::new(), Vec::new());
+        let mut scalars = Scalars { base, present: base, number: None, own_numbers, momentum: None, updates };
         if !is_counted && settings.schedules.is_empty() {
             return Ok(scalars);
         }
@@ -86,6 +91,14 @@ impl<'g> Scalars<'g> {
         let number = (count + 1.0).named(settings.scalar_name("updates.next"));
         scalars.number = Some(number);
         scalars.updates.push((count, number));
+        for one in trained.iter().filter(|_| is_counted) {
+            let (own, is_own) = graph.at(origin, || one.own_scalar(graph, (UPDATES, 0.0), count))?;
+            if is_own {
+                let next = (own + 1.0).named(format!("{}.next", one.state_name(UPDATES)));
+                scalars.own_numbers.insert(one.parameter.id()?, next);
+                scalars.updates.push((own, next));
+            }
+        }
         // What the inner schedule gives is the base of the outer one.
         for scheduling in settings.schedules.iter().rev() {
             scalars.present = one_number("rate", scheduling.schedule.rate(scalars.present, count)?, base, count)?;
@@ -118,6 +131,14 @@ impl<'g> Scalars<'g> {
         self.number
     }
 
+    /// The number of this update of a parameter, counted from 1, in the dtype of the scalars; none if updates are not counted. It is that of
+    /// [`Scalars::number`] unless there are steps that do not reach the parameter, as where only some batches have what a part of a network
+    /// needs: then it counts those that do, as PyTorch's optimisers count for each parameter. Schedules go by the count of all.
+    pub fn number_of(&self, trained: &Trained<'g>) -> Option<Expr<'g>> {
+        let own = trained.parameter.id().ok().and_then(|parameter| self.own_numbers.get(&parameter));
+        own.copied().or(self.number)
+    }
+
     /// What a schedule says of the momentum, or of Adam's first beta, in the dtype of the scalars; none if no schedule does. An
     /// optimiser without either does not ask, and is then refused under such a schedule.
     pub fn momentum(&self, trained: &[Trained<'g>]) -> Option<Expr<'g>> {
@@ -135,6 +156,11 @@ impl<'g> Scalars<'g> {
     /// The number of this update, for an optimiser that counts them.
     pub(crate) fn number_or_first(&self) -> Expr<'g> {
         self.number.unwrap_or_else(|| self.base.full_like(1.0))
+    }
+
+    /// The number of this update of a parameter, for an optimiser that counts them.
+    pub(crate) fn number_of_or_first(&self, trained: &Trained<'g>) -> Expr<'g> {
+        self.number_of(trained).unwrap_or_else(|| self.number_or_first())
     }
 
     /// One more scalar state of the optimiser.

@@ -81,7 +81,7 @@ impl Optimizer for Sgd {
                     Some(momentum) => value * momentum.cast(dtype),
                     None => value * momentum,
                 };
-                let added = match scalars.number() {
+                let added = match scalars.number_of(one) {
                     Some(number) if dampening != 0.0 => direction * (1.0 - number.greater(1.0).cast(dtype) * dampening),
                     Some(_) | None => direction,
                 };

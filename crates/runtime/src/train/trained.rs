@@ -1,6 +1,6 @@
 //! A parameter under training, as an optimiser sees it: its value, its gradient, and what was said of it around the optimiser.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -38,6 +38,19 @@ pub(crate) struct Settings {
     /// The node that says whether the optimiser updates it in this step; none if it always does. Whoever stands around an
     /// optimiser reads it after the update.
     pub(crate) updated: Rc<Cell<Option<NodeId>>>,
+    /// Whether there are steps of the optimiser that do not reach it: then it counts its updates itself.
+    pub(crate) counts_alone: bool,
+    /// What the optimiser keeps of it, and of which counts.
+    pub(crate) kept: Rc<RefCell<KeptOfOne>>,
+}
+
+/// What an optimiser keeps of one parameter.
+#[derive(Debug, Default)]
+pub(crate) struct KeptOfOne {
+    /// The states that are its alone.
+    pub(crate) states: Vec<NodeId>,
+    /// The counts that others have too, each with the suffix of the state that takes its place where the parameter counts alone.
+    pub(crate) shared: Vec<(String, &'static str)>,
 }
 
 /// A schedule, and what came of it.
@@ -67,7 +80,38 @@ impl<'g> Trained<'g> {
     #[track_caller]
     pub fn state(&self, graph: &'g Graph, suffix: &str, init: f64) -> Result<Expr<'g>, Error> {
         let (shape, dtype) = (self.parameter.shape()?, self.parameter.dtype()?);
-        Ok(graph.state(self.state_name(suffix), shape, dtype, Init::Constant(init)))
+        let state = graph.state(self.state_name(suffix), shape, dtype, Init::Constant(init));
+        self.note_state(state);
+        Ok(state)
+    }
+
+    /// A count or another scalar of the optimiser for this parameter: `shared`, which others have too, unless there are steps that do not reach the
+    /// parameter. Then it is a state of its own, that starts at `init`, which is returned as well, for the caller to keep it up.
+    pub(crate) fn own_scalar(
+        &self,
+        graph: &'g Graph,
+        (suffix, init): (&'static str, f64),
+        shared: Expr<'g>,
+    ) -> Result<(Expr<'g>, bool), Error> {
+        self.settings.kept.borrow_mut().shared.push((self.settings.scalar_name(suffix), suffix));
+        if !self.settings.counts_alone {
+            return Ok((shared, false));
+        }
+        let own = graph.state(self.state_name(suffix), [], shared.dtype()?, Init::Constant(init));
+        self.note_state(own);
+        Ok((own, true))
+    }
+
+    /// The parameter, and the states that are its alone.
+    pub(crate) fn own_nodes(&self) -> Vec<NodeId> {
+        let states = self.settings.kept.borrow().states.clone();
+        self.parameter.id().into_iter().chain(states).collect()
+    }
+
+    fn note_state(&self, state: Expr<'g>) {
+        if let Ok(state) = state.id() {
+            self.settings.kept.borrow_mut().states.push(state);
+        }
     }
 
     /// By what the learning rate of this parameter is multiplied: 1, unless [`crate::Optimizer::scale_rate`] said something else.
@@ -109,7 +153,15 @@ impl<'g> Trained<'g> {
 
 impl Default for Settings {
     fn default() -> Self {
-        Settings { group: None, rate_factor: 1.0, decay_factor: 1.0, schedules: Vec::new(), updated: Rc::default() }
+        Settings {
+            group: None,
+            rate_factor: 1.0,
+            decay_factor: 1.0,
+            schedules: Vec::new(),
+            updated: Rc::default(),
+            counts_alone: false,
+            kept: Rc::default(),
+        }
     }
 }
 

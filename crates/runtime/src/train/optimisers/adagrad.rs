@@ -72,7 +72,7 @@ impl Optimizer for Adagrad {
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
             let mut rate = scalars.learning_rate(one)?;
-            if let (Some(number), true) = (scalars.number(), rate_decay != 0.0) {
+            if let (Some(number), true) = (scalars.number_of(one), rate_decay != 0.0) {
                 rate = rate / ((number - 1.0) * rate_decay + 1.0).cast(dtype);
             }
             let g = one.penalised(maximize, weight_decay);

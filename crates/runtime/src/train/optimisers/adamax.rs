@@ -4,7 +4,7 @@ use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
-use crate::train::moments::Beta;
+use crate::train::moments::{Beta, ByNumbers};
 use crate::train::{Optimizer, Scalars, Trained};
 
 /// Adamax (Kingma and Ba 2015), Adam by the infinity norm, as PyTorch's `torch.optim.Adamax` defines it:
@@ -61,10 +61,13 @@ impl Optimizer for Adamax {
         numbers.not_negative("weight decay", weight_decay)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let first = scalars.momentum(trained).map_or(Beta::Number(first), Beta::Scheduled);
-        let correction = first.correction(graph, scalars.number_or_first(), scalars.dtype()?);
+        let scalar = scalars.dtype()?;
+        let mut corrections = ByNumbers::new();
         let mut pairs = scalars.updates();
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
+            let number = scalars.number_of_or_first(one);
+            let correction = corrections.get(number, || first.correction(graph, number, scalar));
             let g = one.penalised(maximize, weight_decay);
             let m = one.state(graph, "first_moment", 0.0)?;
             let norm = one.state(graph, "infinity_norm", 0.0)?;

@@ -4,7 +4,7 @@ use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
-use crate::train::moments::Beta;
+use crate::train::moments::{Beta, ByNumbers};
 use crate::train::norm::global_norm;
 use crate::train::{Optimizer, Scalars, Trained};
 
@@ -60,13 +60,17 @@ impl Optimizer for Lamb {
         numbers.not_negative("eps", eps)?;
         numbers.not_negative("weight decay", weight_decay)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
-        let (number, dtype) = (scalars.number_or_first(), scalars.dtype()?);
+        let scalar = scalars.dtype()?;
         let first = scalars.momentum(trained).map_or(Beta::Number(first), Beta::Scheduled);
-        let first_correction = first.correction(graph, number, dtype);
-        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt();
+        let mut corrections = ByNumbers::new();
         let mut pairs = scalars.updates();
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
+            let number = scalars.number_of_or_first(one);
+            let (first_correction, second_correction) = corrections.get(number, || {
+                let first_correction = first.correction(graph, number, scalar);
+                (first_correction, Beta::Number(second).correction(graph, number, scalar).sqrt())
+            });
             let g = if maximize { -one.gradient } else { one.gradient };
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
             let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));

@@ -10,6 +10,19 @@ use crate::train::{Optimizer, Scalars, Trained};
 /// By what the momentum grows, in PyTorch's and the paper's schedule of it.
 const MOMENTUM_BASE: f64 = 0.96;
 
+/// The name of the state that holds the product of all momenta so far.
+const MOMENTUM_PRODUCT: &str = "momentum_product";
+
+/// What an update takes of the count of updates.
+#[derive(Clone, Copy)]
+struct Factors<'g> {
+    product: Expr<'g>,
+    next_product: Expr<'g>,
+    second_correction: Expr<'g>,
+    of_gradient: Expr<'g>,
+    of_moment: Expr<'g>,
+}
+
 /// NAdam (Dozat 2016), Adam with Nesterov's momentum, as PyTorch's `torch.optim.NAdam` defines it:
 ///
 /// `mu(t) = b1 (1 - 0.96^(t momentum_decay) / 2)`, `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
@@ -84,19 +97,34 @@ impl Optimizer for NAdam {
         numbers.not_negative("momentum decay", momentum_decay)?;
         decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
-        let number = scalars.number_or_first();
+        let scalar = scalars.dtype()?;
         // The momentum has a schedule of its own, so it asks no other.
         let momentum = |number: Expr<'g>| (1.0 - (number * (momentum_decay * MOMENTUM_BASE.ln())).exp() * 0.5) * first;
-        let (present, coming) = (momentum(number), momentum(number + 1.0));
-        let product = scalars.state(graph, trained, "momentum_product", 1.0)?;
-        let next_product = (product * present).named("momentum_product.next");
-        let second_correction = Beta::Number(second).correction(graph, number, scalars.dtype()?);
-        let of_gradient = (1.0 - present) / (1.0 - next_product);
-        let of_moment = coming / (1.0 - next_product * coming);
+        let factors_of = |number: Expr<'g>, product: Option<Expr<'g>>| -> Result<Factors<'g>, Error> {
+            let (present, coming) = (momentum(number), momentum(number + 1.0));
+            let product = match product {
+                Some(product) => product,
+                None => scalars.state(graph, trained, MOMENTUM_PRODUCT, 1.0)?,
+            };
+            let next_product = (product * present).named("momentum_product.next");
+            let second_correction = Beta::Number(second).correction(graph, number, scalar);
+            let of_gradient = (1.0 - present) / (1.0 - next_product);
+            let of_moment = coming / (1.0 - next_product * coming);
+            Ok(Factors { product, next_product, second_correction, of_gradient, of_moment })
+        };
+        let shared = factors_of(scalars.number_or_first(), None)?;
         let mut pairs = scalars.updates();
-        pairs.push((product, next_product));
+        pairs.push((shared.product, shared.next_product));
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
+            let (product, is_own) = one.own_scalar(graph, (MOMENTUM_PRODUCT, 1.0), shared.product)?;
+            let Factors { next_product, second_correction, of_gradient, of_moment, .. } = match is_own {
+                true => factors_of(scalars.number_of_or_first(one), Some(product))?,
+                false => shared,
+            };
+            if is_own {
+                pairs.push((product, next_product));
+            }
             let rate = scalars.rate_with_factor(one.rate_factor());
             let g = decay.gradient(one, maximize);
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);

@@ -4,7 +4,7 @@ use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
-use crate::train::moments::{Beta, Decay};
+use crate::train::moments::{Beta, ByNumbers, Decay};
 use crate::train::{Optimizer, Scalars, Trained};
 
 /// RAdam (Liu et al. 2020), Adam whose steps are not adapted before the variance of the second moment is known well enough, as
@@ -66,15 +66,19 @@ impl Optimizer for RAdam {
         numbers.not_negative("eps", eps)?;
         decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
-        let (number, dtype) = (scalars.number_or_first(), scalars.dtype()?);
+        let scalar = scalars.dtype()?;
         let first = scalars.momentum(trained).map_or(Beta::Number(first), Beta::Scheduled);
-        let first_correction = first.correction(graph, number, dtype);
-        let second_correction = Beta::Number(second).correction(graph, number, dtype).sqrt();
-        let (is_known, rectification) = rectification(number, second);
-        let adapted_size = (second_correction * rectification).named("rectification");
+        let mut corrections = ByNumbers::new();
         let mut pairs = scalars.updates();
         for one in trained {
             let (name, parameter, dtype) = (&one.name, one.parameter, one.parameter.dtype()?);
+            let number = scalars.number_of_or_first(one);
+            let (first_correction, is_known, adapted_size) = corrections.get(number, || {
+                let first_correction = first.correction(graph, number, scalar);
+                let second_correction = Beta::Number(second).correction(graph, number, scalar).sqrt();
+                let (is_known, rectification) = rectification(number, second);
+                (first_correction, is_known, (second_correction * rectification).named("rectification"))
+            });
             let rate = scalars.rate_with_factor(one.rate_factor());
             let g = decay.gradient(one, maximize);
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);

@@ -1,6 +1,8 @@
 //! One update from the gradients of several batches.
 
-use arenagrad_graph::{Expr, Graph, Init};
+use std::collections::HashMap;
+
+use arenagrad_graph::{Expr, Graph, Init, NodeId};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
@@ -34,18 +36,32 @@ impl<O: Optimizer> Optimizer for Accumulated<O> {
         let is_last = count.greater_equal(batches - 1.0);
         let mut pairs = vec![(count, is_last.where_(0.0, count + 1.0).named(format!("{name}.next")))];
         let mut averaged = Vec::with_capacity(trained.len());
+        // When parameters are updated that count the batches which reach them themselves.
+        let mut own = Vec::new();
         for one in trained {
+            let (own_count, is_own) = one.own_scalar(graph, (MICRO_BATCHES, 0.0), count)?;
+            let mut is_last = is_last;
+            if is_own {
+                is_last = own_count.greater_equal(batches - 1.0);
+                pairs.push((own_count, is_last.where_(0.0, own_count + 1.0)));
+                own.push((one, is_last));
+            }
             let accumulated = one.state(graph, "accumulated", 0.0)?;
             let sum = accumulated + one.gradient;
             pairs.push((accumulated, is_last.where_(0.0, sum)));
-            averaged.push(one.with_gradient(sum / batches));
+            let mean = sum / batches;
+            // What is not updated now is no part of a norm by which others are clipped.
+            averaged.push(one.with_gradient(if is_own { is_last.where_(mean, 0.0) } else { mean }));
             if one.settings.updated.replace(Some(is_last.id()?)).is_some() {
                 return Err(Error::OptimizerParts { reason: "accumulate is said twice".to_owned() });
             }
         }
         // Between two updates everything that the optimiser keeps stays as it is.
         let update = self.inner.update(graph, &averaged)?;
-        pairs.extend(update.into_iter().map(|(state, next)| (state, is_last.where_(next, state))));
+        let own = own.into_iter().flat_map(|(one, own)| one.own_nodes().into_iter().map(move |node| (node, own)));
+        let own: HashMap<NodeId, Expr<'g>> = own.collect();
+        let when = |state: Expr<'g>| state.id().ok().and_then(|node| own.get(&node)).copied().unwrap_or(is_last);
+        pairs.extend(update.into_iter().map(|(state, next)| (state, when(state).where_(next, state))));
         Ok(pairs)
     }
 

@@ -1,8 +1,9 @@
 //! Moving averages of weights.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use arenagrad_graph::{Expr, Graph, Init};
+use arenagrad_graph::{DType, Expr, Graph, Init, NodeId};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
@@ -28,6 +29,28 @@ impl<O> Averaged<O> {
     }
 }
 
+impl<O> Averaged<O> {
+    /// The average of a parameter that some steps do not reach, as it is before this one: at updates that left the parameter as it is the
+    /// average came nearer to it, and before the first that reached it both were the same. `own` says by how many updates the average is up to
+    /// date, 0 if it was never made, and `count` how many there have been.
+    fn caught_up<'g>(
+        &self,
+        one: &Trained<'g>,
+        average: Expr<'g>,
+        (own, count): (Expr<'g>, Expr<'g>),
+        dtype: DType,
+    ) -> Expr<'g> {
+        let missed = count - own;
+        // Without the logarithm of 0: nothing is left after an update then.
+        let left = match self.decay {
+            0.0 => missed.equal(0.0).cast(dtype),
+            decay => (missed * decay.ln()).exp().cast(dtype),
+        };
+        let left = own.equal(0.0).where_(0.0, left);
+        one.parameter + (average - one.parameter) * left
+    }
+}
+
 impl<O: Optimizer> Optimizer for Averaged<O> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
         Hyperparameters::of(trained)?.fraction("decay of the averages", self.decay)?;
@@ -44,11 +67,12 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         let Some(first) = trained.first() else { return Ok(pairs) };
         // Where the optimiser within updates once in several steps, so are the averages.
         let updated = first.settings.updated.get();
-        if trained.iter().any(|one| one.settings.updated.get() != updated) {
+        let shared = |one: &&Trained<'g>| !one.settings.counts_alone;
+        if trained.iter().filter(shared).any(|one| one.settings.updated.get() != updated) {
             let reason = "averages of weights that are updated at different steps; put moving_average into each group";
             return Err(Error::OptimizerParts { reason: reason.to_owned() });
         }
-        let when_updated = |state: Expr<'g>, next: Expr<'g>| match updated {
+        let when = |updated: Option<NodeId>, state: Expr<'g>, next: Expr<'g>| match updated {
             Some(updated) => graph.expr(updated).where_(next, state),
             None => next,
         };
@@ -56,12 +80,22 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         let count = graph.state(&name, [], scalar_dtype(&trained)?, Init::Constant(0.0));
         // The first average is the weights themselves.
         let weight = count.equal(0.0).where_(1.0, count.full_like(1.0 - self.decay)).named("average_weight");
-        let mut averages = vec![(count, when_updated(count, count + 1.0))];
+        let next_count = when(updated, count, count + 1.0);
+        let mut averages = vec![(count, next_count)];
+        let next: HashMap<NodeId, Expr<'g>> =
+            pairs.iter().filter_map(|(target, next)| Some((target.id().ok()?, *next))).collect();
         for one in &trained {
-            let Some(&(_, next)) = pairs.iter().find(|(target, _)| target.id() == one.parameter.id()) else { continue };
+            let Some(&next) = next.get(&one.parameter.id()?) else { continue };
+            let (dtype, updated) = (one.parameter.dtype()?, one.settings.updated.get());
             let average = one.state(graph, AVERAGE, 0.0)?;
-            let mixed = average + (next - average) * weight.cast(one.parameter.dtype()?);
-            averages.push((average, when_updated(average, mixed)));
+            let mut before = average;
+            let (own, is_own) = one.own_scalar(graph, (AVERAGED, 0.0), count)?;
+            if is_own {
+                before = self.caught_up(one, average, (own, count), dtype);
+                averages.push((own, when(updated, own, next_count)));
+            }
+            let mixed = before + (next - before) * weight.cast(dtype);
+            averages.push((average, when(updated, average, mixed)));
         }
         pairs.extend(averages);
         Ok(pairs)

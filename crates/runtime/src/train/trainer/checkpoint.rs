@@ -19,13 +19,18 @@ impl Trainer<'_> {
     /// Everything that training goes on from: see [`Session::checkpoint`](crate::Session::checkpoint). What is not planned yet has no
     /// parameters and no optimiser's state to be kept, and begins from the seed; a learning rate that was set for it is kept.
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        Ok(noted(self.session.checkpoint()?, self.rates_for_later(), self.owners_note()))
+        Ok(noted(self.session.checkpoint()?, self.rates_for_later(), self.other_notes()))
     }
 
     /// [`Trainer::checkpoint`] without blocking: everything as it is after all steps that were submitted before, read at once.
     pub fn checkpoint_async(&self) -> Pending<Checkpoint> {
-        let (rates, owners) = (self.rates_for_later(), self.owners_note());
-        self.session.checkpoint_async().then(|checkpoint| Ok(noted(checkpoint, rates, owners)))
+        let (rates, notes) = (self.rates_for_later(), self.other_notes());
+        self.session.checkpoint_async().then(|checkpoint| Ok(noted(checkpoint, rates, notes)))
+    }
+
+    /// Whose states are, and what steps reach.
+    fn other_notes(&self) -> Vec<(&'static str, String)> {
+        self.owners_note().into_iter().chain(self.reach_note()).collect()
     }
 
     /// The learning rates that were set for functions which are not planned yet, by their names.
@@ -57,7 +62,10 @@ impl Trainer<'_> {
         let has_training = self.functions.iter().any(|function| matches!(function.body, Body::Training { .. }));
         let steps_are_known = has_training && self.functions.iter().all(is_known);
         let (rates, restored) = (waiting_rates(checkpoint)?, Restored::of(checkpoint)?);
-        self.session.restore_where(steps_are_known, checkpoint)?;
+        let (reach, lacking) = self.noted_reach(checkpoint)?;
+        let steps_are_known = steps_are_known && !self.shares_more_than(&reach);
+        self.session.restore_where(steps_are_known, checkpoint, &lacking)?;
+        self.restore_reach(reach);
         self.restored = Some(restored);
         for function in &mut self.functions {
             if let Body::Training { name, learning_rate, .. } = &mut function.body {
@@ -72,10 +80,10 @@ impl Trainer<'_> {
     }
 }
 
-/// A checkpoint with the learning rates that are set later, and with whose its states are.
-fn noted(checkpoint: Checkpoint, rates: Map<String, Value>, owners: Option<(&str, String)>) -> Checkpoint {
+/// A checkpoint with the learning rates that are set later, and with other notes.
+fn noted(checkpoint: Checkpoint, rates: Map<String, Value>, notes: Vec<(&str, String)>) -> Checkpoint {
     let rates = if rates.is_empty() { None } else { Some((NOTE, Value::from(rates).to_string())) };
-    rates.into_iter().chain(owners).fold(checkpoint, |checkpoint, (key, text)| checkpoint.with_note(key, text))
+    rates.into_iter().chain(notes).fold(checkpoint, |checkpoint, (key, text)| checkpoint.with_note(key, text))
 }
 
 /// The learning rates of functions that were not planned when a checkpoint was made. Refuses a note that no trainer writes.

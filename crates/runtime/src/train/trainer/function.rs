@@ -4,6 +4,9 @@
 //! applies are run by it; no more plans are kept than the trainer allows, and the one that has not run for longest goes
 //! first.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
@@ -14,9 +17,10 @@ use crate::session::{Prepared, intent, required};
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
 use crate::train::in_group::{group_gradients_request, group_training_request};
-use crate::train::request::{UnderPrefix, gradients_request, training_request};
+use crate::train::request::{SharedCount, UnderPrefix, gradients_request, training_request};
 use crate::train::shards::{shard_request, update_request};
 use crate::train::trainer::inputs::{Asked, Inputs};
+use crate::train::trainer::reach::Reach;
 
 /// Builds the loss of a training function.
 pub(super) type BuildLoss<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Result<Expr<'g>, Error> + Send + 'f>;
@@ -47,6 +51,8 @@ pub(super) struct Function<'f> {
     origin: Origin,
     plans: Vec<Kept>,
     has_run: bool,
+    /// What its steps have trained.
+    pub(super) reach: Reach,
 }
 
 /// What a function computes.
@@ -84,6 +90,8 @@ pub(super) struct Kept {
     /// How many of the names are those of metrics.
     pub(super) reported: usize,
     pub(super) prepared: Prepared,
+    /// The names of the parameters that it trains.
+    trained: Vec<String>,
     /// What [`Kept::intent`] gives, once it was asked for.
     intent: Option<Intent>,
     /// When it was last asked for.
@@ -98,6 +106,7 @@ pub(super) struct Planned {
     reported: usize,
     training_state: Vec<String>,
     trained: Vec<String>,
+    shared: Vec<SharedCount>,
     pub(super) plan: Plan,
 }
 
@@ -109,11 +118,13 @@ pub(super) struct Wanted<'w> {
     /// In a group, in buckets of how many bytes gradients are exchanged.
     pub(super) exchanges_by: Option<usize>,
     pub(super) precision: &'w Precision,
+    /// The parameters that count the steps which reach them alone.
+    pub(super) at_times: &'w BTreeSet<String>,
 }
 
 impl<'f> Function<'f> {
     pub(super) fn new(body: Body<'f>, origin: Origin) -> Self {
-        Function { body, origin, plans: Vec::new(), has_run: false }
+        Function { body, origin, plans: Vec::new(), has_run: false, reach: Reach::default() }
     }
 
     /// The place of a plan that these tensors can be run by, if there is one.
@@ -138,12 +149,21 @@ impl<'f> Function<'f> {
         given_up.into_iter().map(|kept| kept.prepared).collect()
     }
 
+    /// Gives up plans of steps that train one of these parameters.
+    pub(super) fn give_up_steps_of(&mut self, parameters: &BTreeSet<String>) -> Vec<Prepared> {
+        let is_given_up = |kept: &Kept| kept.trained.iter().any(|name| parameters.contains(name));
+        let (given_up, kept): (Vec<Kept>, Vec<Kept>) =
+            std::mem::take(&mut self.plans).into_iter().partition(is_given_up);
+        self.plans = kept;
+        given_up.into_iter().map(|kept| kept.prepared).collect()
+    }
+
     /// Plans the function for these tensors, as it is wanted of the trainer's plans.
     pub(super) fn plan(
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        Wanted { memory, target, exchanges_by, precision }: Wanted<'_>,
+        Wanted { memory, target, exchanges_by, precision, at_times }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -152,13 +172,20 @@ impl<'f> Function<'f> {
         // What is declared from there on belongs to the optimiser.
         let mut declared = usize::MAX;
         let mut reported = 0;
+        let mut shared = Vec::new();
         let (request, names, asked) = match &self.body {
             Body::Training { name, optimizer, loss, .. } => {
                 let loss = loss(&inputs).map_err(|error| inputs.first_mistake(error))?;
                 let asked = inputs.asked()?;
                 let loss = required(&graph, &[loss], "loss", origin)?[0];
-                let optimizer = UnderPrefix { prefix: name, optimizer: &**optimizer };
-                match purpose {
+                let shared_counts = RefCell::default();
+                let optimizer = UnderPrefix {
+                    prefix: name,
+                    optimizer: &**optimizer,
+                    reached_at_times: at_times,
+                    shared: &shared_counts,
+                };
+                let requested = match purpose {
                     Purpose::Run => {
                         let (names, metrics) = inputs.metrics()?;
                         declared = graph.declarations().len();
@@ -190,7 +217,9 @@ impl<'f> Function<'f> {
                         declared = graph.declarations().len();
                         (update_request(loss, &optimizer, origin)?, Vec::new(), Vec::new())
                     }
-                }
+                };
+                shared = shared_counts.take();
+                requested
             }
             Body::Evaluation(outputs) => {
                 let outputs = outputs(&inputs).map_err(|error| inputs.first_mistake(error))?;
@@ -223,7 +252,7 @@ impl<'f> Function<'f> {
             |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. });
         let trained = updated.into_iter().map(|number| &plan.declarations[number as usize]).filter(is_trained);
         let trained = trained.map(|declaration| declaration.name.clone()).collect();
-        Ok(Planned { purpose, asked, names, reported, training_state, trained, plan })
+        Ok(Planned { purpose, asked, names, reported, training_state, trained, shared, plan })
     }
 
     /// Keeps a plan that was made ready, and returns its place and those that are kept no longer.
@@ -233,9 +262,9 @@ impl<'f> Function<'f> {
             let oldest = (0..self.plans.len()).min_by_key(|&place| self.plans[place].last).unwrap_or(0);
             dropped.push(self.plans.swap_remove(oldest).prepared);
         }
-        let Parts { purpose, asked, names, reported, training_state: _, trained: _ } = planned;
+        let Parts { purpose, asked, names, reported, training_state: _, trained, shared: _, at_times: _ } = planned;
         self.has_run |= matches!(purpose, Purpose::Run | Purpose::Update);
-        self.plans.push(Kept { purpose, asked, names, reported, prepared, intent: None, last: now });
+        self.plans.push(Kept { purpose, asked, names, reported, prepared, trained, intent: None, last: now });
         (self.plans.len() - 1, dropped)
     }
 
@@ -259,9 +288,18 @@ pub(super) struct Parts {
     pub(super) training_state: Vec<String>,
     /// The names of the parameters that the plan trains.
     pub(super) trained: Vec<String>,
+    /// The counts of the optimiser that these share.
+    pub(super) shared: Vec<SharedCount>,
+    /// Parameters of which it is seen now that some steps do not reach them.
+    pub(super) at_times: BTreeSet<String>,
 }
 
 impl Parts {
+    /// Whether it is of a plan that updates parameters.
+    pub(super) fn updates(&self) -> bool {
+        matches!(self.purpose, Purpose::Run | Purpose::Update)
+    }
+
     /// Whether the plan is of that purpose, and these tensors can be run by it.
     pub(super) fn fits(&self, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> bool {
         self.purpose == purpose && self.asked.iter().all(|asked| asked.is_met_by(tensors))
@@ -276,8 +314,9 @@ impl Parts {
 impl Planned {
     /// The plan, and what is kept beside it.
     pub(super) fn into_parts(self) -> (Plan, Parts) {
-        let Planned { purpose, asked, names, reported, training_state, trained, plan } = self;
-        (plan, Parts { purpose, asked, names, reported, training_state, trained })
+        let Planned { purpose, asked, names, reported, training_state, trained, shared, plan } = self;
+        let at_times = BTreeSet::new();
+        (plan, Parts { purpose, asked, names, reported, training_state, trained, shared, at_times })
     }
 }
 

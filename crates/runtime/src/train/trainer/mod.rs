@@ -21,6 +21,7 @@ mod owners;
 mod planning;
 #[cfg(not(target_family = "wasm"))]
 mod profile;
+mod reach;
 mod restored;
 
 use std::sync::atomic::{AtomicU32, Ordering};

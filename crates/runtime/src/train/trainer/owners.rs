@@ -35,6 +35,11 @@ impl Owners {
         self.states.get(state).is_some_and(|owner| owner == function)
     }
 
+    /// Notes that states are of a function.
+    pub(super) fn note(&mut self, states: impl Iterator<Item = String>, function: &str) {
+        self.states.extend(states.map(|name| (name, function.to_owned())));
+    }
+
     /// The states that a checkpoint says are of a function, each with that function. Refuses a note that no trainer writes.
     pub(super) fn noted(checkpoint: &Checkpoint) -> Result<BTreeMap<String, String>, Error> {
         let Some(text) = checkpoint.note(NOTE) else { return Ok(BTreeMap::new()) };

@@ -1,5 +1,7 @@
 //! How a trainer comes to the plans of its functions: they are made of the tensors that have come, checked, and only then kept.
 
+use std::collections::BTreeSet;
+
 use crate::error::Error;
 use crate::plan::{MemoryPolicy, Plan};
 use crate::session::Prepared;
@@ -56,17 +58,28 @@ impl Trainer<'_> {
     ) -> Result<(Plan, Parts), Error> {
         self.refuse_repeated_name(number)?;
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
-        let wanted = Wanted {
-            memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
-            target: self.device().target(),
-            exchanges_by: self.exchanges_by(),
-            precision: &self.precision,
+        let planned = |at_times: &BTreeSet<String>| {
+            let wanted = Wanted {
+                memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
+                target: self.device().target(),
+                exchanges_by: self.exchanges_by(),
+                precision: &self.precision,
+                at_times,
+            };
+            Ok::<_, Error>(self.functions[number].plan(purpose, tensors, wanted)?.into_parts())
         };
-        let (plan, parts) = self.functions[number].plan(purpose, tensors, wanted)?.into_parts();
+        let known = &self.functions[number].reach.at_times;
+        let (mut plan, mut parts) = planned(known)?;
+        let new = self.newly_at_times(number, &parts);
+        if parts.trained.iter().any(|name| new.contains(name)) {
+            // Once more, because these have counts of their own.
+            (plan, parts) = planned(&known.union(&new).cloned().collect())?;
+        }
+        parts.at_times = new;
         self.refuse_waiting_learning_rate(number, purpose, &plan)?;
         self.refuse_shared_states(number, &parts, &plan)?;
         if matches!(purpose, Purpose::Run | Purpose::Update) {
-            self.refuse_other_optimiser(number, &parts.training_state)?;
+            self.refuse_other_optimiser(number, &parts)?;
         }
         if self.is_strict(number, what_for) {
             self.session.refuse_untrained(&plan)?;
@@ -88,7 +101,9 @@ impl Trainer<'_> {
         let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
         let is_noted = is_evaluation && what_for != Use::Prepare;
         let new = if is_noted { self.session.new_names(&plan) } else { Vec::new() };
-        let prepared = self.session.prepare_outside(plan)?;
+        let counts = self.own_counts(number, &parts)?;
+        let prepared = self.session.prepare_outside_with(plan, &counts)?;
+        self.note_owner_of_counts(number, &counts);
         if is_evaluation {
             self.session.note_untrained(&new);
         } else {
@@ -98,7 +113,8 @@ impl Trainer<'_> {
         self.note_owner(number, &parts);
         let session = &self.session;
         let outgrown = self.functions.iter_mut().flat_map(|one| one.give_up(|plan| session.has_outgrown(plan)));
-        let outgrown: Vec<Prepared> = outgrown.collect();
+        let mut outgrown: Vec<Prepared> = outgrown.collect();
+        outgrown.extend(self.note_reach(number, &parts));
         let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);
         for prepared in outgrown.into_iter().chain(dropped) {
             self.session.drop_outside(prepared);

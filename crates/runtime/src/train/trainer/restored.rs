@@ -9,7 +9,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::Error;
 use crate::train::listed;
 use crate::train::loss_scale::LOSS_SCALE;
-use crate::train::trainer::function::{Body, Function};
+use crate::train::trainer::function::{Body, Function, Parts};
 use crate::train::trainer::owners::{OF_NO_OPTIMISER, Owners};
 use crate::train::trainer::{Trainer, under};
 
@@ -18,6 +18,8 @@ pub(super) struct Restored {
     origin: String,
     /// Each state, and whose it is if the checkpoint says so: those of sessions and of earlier versions do not.
     states: BTreeMap<String, Option<String>>,
+    /// The names of what is no state of an optimiser.
+    parameters: BTreeSet<String>,
 }
 
 impl Restored {
@@ -28,7 +30,9 @@ impl Restored {
             .filter(|name| !OF_NO_OPTIMISER.contains(name))
             .map(|name| (name.to_owned(), noted.remove(name)))
             .collect();
-        Ok(Restored { origin: checkpoint.origin().to_owned(), states })
+        let is_state = |name: &&str| checkpoint.weights().is_training_state(name);
+        let parameters = checkpoint.names().filter(|name| !is_state(name)).map(str::to_owned).collect();
+        Ok(Restored { origin: checkpoint.origin().to_owned(), states, parameters })
     }
 
     /// Whose a state is, if the checkpoint has it and says so.
@@ -40,7 +44,7 @@ impl Restored {
 impl Trainer<'_> {
     /// Refuses to plan a training function whose optimiser has other states than a checkpoint has of it that was restored before the
     /// function was planned.
-    pub(super) fn refuse_other_optimiser(&self, number: usize, states: &[String]) -> Result<(), Error> {
+    pub(super) fn refuse_other_optimiser(&self, number: usize, parts: &Parts) -> Result<(), Error> {
         let (Some(restored), Body::Training { name, .. }) = (&self.restored, &self.functions[number].body) else {
             return Ok(());
         };
@@ -48,13 +52,22 @@ impl Trainer<'_> {
             return Ok(());
         }
         let wanted: BTreeSet<&str> =
-            states.iter().map(String::as_str).filter(|state| !OF_NO_OPTIMISER.contains(state)).collect();
+            parts.training_state.iter().map(String::as_str).filter(|state| !OF_NO_OPTIMISER.contains(state)).collect();
         let is_own = |state: &str, owner: Option<&str>| match owner {
             Some(owner) => owner == name,
             // The name is all that there is to go by, and a name may be another function's too.
             None => wanted.contains(state) || (could_be_of(name, state) && !self.could_be_anothers(number, state)),
         };
+        let trained: BTreeSet<&str> = parts.trained.iter().map(String::as_str).collect();
+        // What other steps train has its states then, and what no step had trained has none in the checkpoint.
+        let is_in_one_alone = |state: &str| {
+            let prefix = if name.is_empty() { String::new() } else { under(name, "") };
+            let within = state.strip_prefix(&prefix).unwrap_or(state);
+            let mut parents = within.match_indices('.').map(|(end, _)| &within[..end]);
+            parents.any(|parent| restored.parameters.contains(parent) != trained.contains(parent))
+        };
         let own = restored.states.iter().filter(|(state, owner)| is_own(state, owner.as_deref()));
+        let own = own.filter(|(state, _)| wanted.contains(state.as_str()) || !is_in_one_alone(state));
         let kept: BTreeSet<&str> = own.map(|(state, _)| state.as_str()).collect();
         // Gradients alone need the scale of the loss and nothing else.
         let scale = under(name, LOSS_SCALE);
@@ -62,8 +75,9 @@ impl Trainer<'_> {
             return Ok(());
         }
         let origin = restored.origin.clone();
-        if wanted.difference(&kept).next().is_some() {
-            let missing = listed(wanted.difference(&kept).copied());
+        let missing: Vec<&str> = wanted.difference(&kept).copied().filter(|state| !is_in_one_alone(state)).collect();
+        if !missing.is_empty() {
+            let missing = listed(missing.into_iter());
             return Err(CheckpointError::Missing { origin, missing }.into());
         }
         if kept.difference(&wanted).next().is_some() {

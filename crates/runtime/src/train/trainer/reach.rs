@@ -1,0 +1,202 @@
+//! Which parameters the steps of a training function reach: all of them the same, or some only where a batch has what they need.
+//!
+//! What optimisers count, the updates for Adam's corrections, the batches that have accumulated, the averages, they count once for all parameters that
+//! every step reaches. A parameter that some steps do not reach counts alone, as each does in PyTorch. That is only seen when a plan is made
+//! that lacks it, or that has it where earlier ones had not: then it goes on from what it had shared, and plans in which it shares are given up.
+//! A checkpoint notes all of this, for the first step behind it may be one that reaches less.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+
+use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::error::Error;
+use crate::session::Prepared;
+use crate::tensor::Tensor;
+use crate::train::request::SharedCount;
+use crate::train::trainer::Trainer;
+use crate::train::trainer::function::{Body, Parts};
+
+/// The note of a checkpoint that says what the steps of each training function reach, by the function's name.
+const NOTE: &str = "arenagrad.trainer.reach";
+
+/// What the steps of a function have trained that were planned so far.
+#[derive(Clone, Default)]
+pub(super) struct Reach {
+    /// What all of them train; nothing before the first.
+    always: Option<BTreeSet<String>>,
+    /// What one of them trains.
+    known: BTreeSet<String>,
+    /// What counts alone.
+    pub(super) at_times: BTreeSet<String>,
+    /// The counts that each parameter has shared.
+    shared: BTreeMap<String, Vec<SharedCount>>,
+}
+
+impl Reach {
+    /// The parameters of which a plan that trains `trained` shows that some steps do not reach them; `is_own` says of which that is known from
+    /// elsewhere.
+    fn newly_at_times(&self, trained: &[String], is_own: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let trained: BTreeSet<&String> = trained.iter().collect();
+        let lacking = self.always.iter().flatten().filter(|name| !trained.contains(name));
+        let is_late = |name: &str| self.always.is_some() && !self.known.contains(name);
+        let added = trained.iter().copied().filter(|name| is_late(name) || is_own(name));
+        lacking.chain(added).filter(|name| !self.at_times.contains(*name)).cloned().collect()
+    }
+
+    /// What a checkpoint notes of it.
+    fn noted(&self) -> Value {
+        let mut counts: BTreeMap<&str, BTreeMap<&str, &str>> = BTreeMap::new();
+        for count in self.shared.values().flatten() {
+            counts.entry(&count.name).or_default().insert(&count.parameter, &count.own);
+        }
+        json!({ "always": self.always, "at_times": self.at_times, "counts": counts })
+    }
+
+    /// What [`Reach::noted`] gave; nothing if it is something else.
+    fn of_note(note: &Value) -> Option<Reach> {
+        let names = |value: &Value| -> Option<BTreeSet<String>> {
+            value.as_array()?.iter().map(|name| Some(name.as_str()?.to_owned())).collect()
+        };
+        let always = if note["always"].is_null() { None } else { Some(names(&note["always"])?) };
+        let at_times = names(&note["at_times"])?;
+        let known = always.iter().flatten().chain(&at_times).cloned().collect();
+        let mut shared: BTreeMap<String, Vec<SharedCount>> = BTreeMap::new();
+        for (name, owns) in note["counts"].as_object()? {
+            for (parameter, own) in owns.as_object()? {
+                let (name, own) = (name.clone(), own.as_str()?.to_owned());
+                let count = SharedCount { parameter: parameter.clone(), name, own };
+                shared.entry(parameter.clone()).or_default().push(count);
+            }
+        }
+        Some(Reach { always, known, at_times, shared })
+    }
+
+    /// Goes on from what a checkpoint notes: what counts alone there or here does so from now on.
+    fn restore(&mut self, noted: Reach) {
+        self.always = match (self.always.take(), noted.always) {
+            (Some(here), Some(there)) => Some(here.intersection(&there).cloned().collect()),
+            (here, there) => here.or(there),
+        };
+        self.known.extend(noted.known);
+        self.at_times.extend(noted.at_times);
+        for (parameter, counts) in noted.shared {
+            self.shared.entry(parameter).or_insert(counts);
+        }
+    }
+
+    /// Takes note of a plan that is kept.
+    fn note(&mut self, parts: &Parts) {
+        let trained: BTreeSet<String> = parts.trained.iter().cloned().collect();
+        self.always = Some(match self.always.take() {
+            Some(always) => always.intersection(&trained).cloned().collect(),
+            None => trained.clone(),
+        });
+        self.known.extend(trained);
+        self.at_times.extend(parts.at_times.iter().cloned());
+        for count in &parts.shared {
+            let counts = self.shared.entry(count.parameter.clone()).or_default();
+            if counts.iter().all(|known| known.own != count.own) {
+                counts.push(count.clone());
+            }
+        }
+    }
+}
+
+impl Trainer<'_> {
+    /// The parameters of which a plan of a function shows that some steps do not reach them, so far unseen.
+    pub(super) fn newly_at_times(&self, number: usize, parts: &Parts) -> BTreeSet<String> {
+        if !parts.updates() {
+            return BTreeSet::new();
+        }
+        // What was restored may say so.
+        let counts_alone = |count: &&SharedCount| self.session.knows(&count.own);
+        let own: BTreeSet<&str> =
+            parts.shared.iter().filter(counts_alone).map(|count| count.parameter.as_str()).collect();
+        self.functions[number].reach.newly_at_times(&parts.trained, |name| own.contains(name))
+    }
+
+    /// What the counts that are now a parameter's own begin with, by their names: what the shared ones are.
+    pub(super) fn own_counts(&self, number: usize, parts: &Parts) -> Result<Vec<(String, Tensor)>, Error> {
+        let shared = &self.functions[number].reach.shared;
+        let counts = parts.at_times.iter().filter_map(|name| shared.get(name)).flatten();
+        let begun = counts.filter(|count| !self.session.knows(&count.own));
+        let value = |count: &SharedCount| Some((count.own.clone(), self.session.present(&count.name)?));
+        begun.filter_map(value).map(|(own, value)| Ok((own, value?))).collect()
+    }
+
+    /// Takes note of a plan that is kept, and gives up those in which parameters share what they count alone from now on.
+    pub(super) fn note_reach(&mut self, number: usize, parts: &Parts) -> Vec<Prepared> {
+        if !parts.updates() {
+            return Vec::new();
+        }
+        self.functions[number].reach.note(parts);
+        self.functions[number].give_up_steps_of(&parts.at_times)
+    }
+
+    /// What a checkpoint notes of what steps reach; nothing before there is a training function that was planned.
+    pub(super) fn reach_note(&self) -> Option<(&'static str, String)> {
+        let mut note = Map::new();
+        for function in &self.functions {
+            if let (Body::Training { name, .. }, Some(_)) = (&function.body, &function.reach.always) {
+                note.insert(name.clone(), function.reach.noted());
+            }
+        }
+        if note.is_empty() { None } else { Some((NOTE, Value::from(note).to_string())) }
+    }
+
+    /// What a checkpoint notes of each of the functions, in their order, and the tensors that it lacks of counts that are shared there and a
+    /// parameter's own here. Refuses a note that no trainer writes.
+    pub(super) fn noted_reach(&self, checkpoint: &Checkpoint) -> Result<(Vec<Reach>, Vec<(String, Tensor)>), Error> {
+        let foreign = |text: &str| {
+            let (origin, key, found) = (checkpoint.origin().to_owned(), NOTE.to_owned(), text.to_owned());
+            Error::from(CheckpointError::Foreign { origin, key, found })
+        };
+        let text = checkpoint.note(NOTE);
+        let note: Option<Value> = text.map(|text| serde_json::from_str(text).map_err(|_| foreign(text))).transpose()?;
+        let has = |name: &str| checkpoint.weights().contains(name);
+        let (mut noted, mut lacking) = (Vec::new(), Vec::new());
+        for function in &self.functions {
+            let own = match (&function.body, &note) {
+                (Body::Training { name, .. }, Some(note)) => note.get(name),
+                (Body::Training { .. } | Body::Evaluation(_), _) => None,
+            };
+            let own = own.map(|own| Reach::of_note(own).ok_or_else(|| foreign(text.unwrap_or_default())));
+            noted.push(own.transpose()?.unwrap_or_default());
+            let reach = &function.reach;
+            for count in reach.at_times.iter().filter_map(|name| reach.shared.get(name)).flatten() {
+                if self.session.knows(&count.own) && !has(&count.own) && has(&count.name) {
+                    lacking.push((count.own.clone(), checkpoint.tensor(&count.name)?));
+                }
+            }
+        }
+        Ok((noted, lacking))
+    }
+
+    /// Whether plans share counts that a checkpoint notes as a parameter's own.
+    pub(super) fn shares_more_than(&self, noted: &[Reach]) -> bool {
+        let mut functions = self.functions.iter().zip(noted);
+        functions.any(|(function, noted)| {
+            let Reach { at_times, known, .. } = &function.reach;
+            noted.at_times.iter().any(|name| known.contains(name) && !at_times.contains(name))
+        })
+    }
+
+    /// Goes on from what a checkpoint notes, and gives up the plans in which parameters share what they count alone there.
+    pub(super) fn restore_reach(&mut self, noted: Vec<Reach>) {
+        for (number, noted) in noted.into_iter().enumerate() {
+            let new = noted.at_times.difference(&self.functions[number].reach.at_times).cloned().collect();
+            for prepared in self.functions[number].give_up_steps_of(&new) {
+                self.session.drop_outside(prepared);
+            }
+            self.functions[number].reach.restore(noted);
+        }
+    }
+
+    /// Whose the counts are that a plan makes some parameter's own.
+    pub(super) fn note_owner_of_counts(&mut self, number: usize, counts: &[(String, Tensor)]) {
+        if let Body::Training { name, .. } = &self.functions[number].body {
+            self.owners.note(counts.iter().map(|(state, _)| state.clone()), name);
+        }
+    }
+}

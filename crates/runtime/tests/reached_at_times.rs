@@ -1,0 +1,241 @@
+//! Parameters that only some steps of a training function reach: what optimisers count is then counted for each alone, as PyTorch's do, and what
+//! they share goes by all steps.
+
+use arenagrad::train::schedules::Exponential;
+use arenagrad::{
+    Adadelta, Adagrad, Adam, AdamW, Adamax, DType, Device, Error, Expr, Graph, Init, Inputs, Lamb, Lion, NAdam,
+    Optimizer, RAdam, RmsProp, Session, Sgd, Tensor, Trainer,
+};
+
+type Boxed = Box<dyn Optimizer + Send>;
+
+/// Which steps reach the parameter `b`: at first, later, in turns.
+const PATTERNS: [&[bool]; 4] = [
+    &[true, false, false, true, true, false, true],
+    &[false, false, false, true, false, true, true],
+    &[true, true, true, false, true, false],
+    &[false, true, true, true],
+];
+
+fn optimisers() -> Vec<(&'static str, fn() -> Boxed)> {
+    vec![
+        ("sgd", || Box::new(Sgd::new(0.1).momentum(0.9).dampening(0.5))),
+        ("adam", || Box::new(Adam::new(0.1).amsgrad())),
+        ("adamw", || Box::new(AdamW::new(0.1).weight_decay(0.1).scale_rate("*", 0.5))),
+        ("adamax", || Box::new(Adamax::new(0.1))),
+        ("nadam", || Box::new(NAdam::new(0.1))),
+        ("radam", || Box::new(RAdam::new(0.1))),
+        ("lamb", || Box::new(Lamb::new(0.1))),
+        ("lion", || Box::new(Lion::new(0.1))),
+        ("adagrad", || Box::new(Adagrad::new(0.1).rate_decay(0.1))),
+        ("adadelta", || Box::new(Adadelta::new(0.1))),
+        ("rmsprop", || Box::new(RmsProp::new(0.1))),
+        ("group", || Box::new(Sgd::new(0.1).group("all", "*", Adam::new(0.2)))),
+    ]
+}
+
+fn a<'g>(g: &'g Graph) -> Expr<'g> {
+    g.shared_parameter("a", [3], DType::F64, Init::Constant(1.0))
+}
+
+fn b<'g>(g: &'g Graph) -> Expr<'g> {
+    g.shared_parameter("b", [2], DType::F64, Init::Constant(2.0))
+}
+
+fn loss_of_b(b: Expr<'_>) -> Expr<'_> {
+    b.square().sum(..) * 0.7
+}
+
+/// A loss of `a`, and of `b` where the batch has `extra`.
+fn loss<'g>(inputs: &Inputs<'g>) -> Expr<'g> {
+    let g = inputs.graph();
+    let loss = (a(g) * inputs.get("x")).square().sum(..);
+    if inputs.has("extra") { loss + loss_of_b(b(g)) * inputs.get("extra") } else { loss }
+}
+
+fn trainer<'f>(optimizer: Boxed) -> Trainer<'f> {
+    Trainer::new(Device::cpu(), optimizer, loss)
+}
+
+fn step(trainer: &mut Trainer<'_>, reaches: bool) -> Result<(), Error> {
+    let one = Tensor::scalar(1.0f64);
+    if reaches {
+        trainer.step(&[("x", &one), ("extra", &one)])?
+    } else {
+        trainer.step(&[("x", &one)])?
+    };
+    Ok(())
+}
+
+fn values(session: &Session, name: &str) -> Vec<f64> {
+    session.parameter(name).unwrap().to_f64_vec()
+}
+
+fn assert_near(found: &[f64], expected: &[f64], what: &str) {
+    let is_near = |(found, expected): (&f64, &f64)| (found - expected).abs() <= 1e-12 * expected.abs().max(1e-3);
+    assert!(
+        found.len() == expected.len() && found.iter().zip(expected).all(is_near),
+        "{what}: {found:?}, and not {expected:?}"
+    );
+}
+
+#[test]
+fn a_parameter_moves_as_if_other_steps_were_not() {
+    for (name, optimizer) in optimisers() {
+        // Alone in a graph of its own, by as many steps as reach it.
+        let g = Graph::new();
+        let mut alone = Session::train(&g, loss_of_b(b(&g)), optimizer(), Device::cpu()).unwrap();
+        let mut expected = vec![values(&alone, "b")];
+        for _ in 0..4 {
+            alone.advance(&[]).unwrap();
+            expected.push(values(&alone, "b"));
+        }
+        for pattern in PATTERNS {
+            let mut trainer = trainer(optimizer());
+            let mut reached = 0;
+            for (number, &reaches) in pattern.iter().enumerate() {
+                step(&mut trainer, reaches).unwrap();
+                reached += usize::from(reaches);
+                if reached > 0 {
+                    let what = format!("{name}, {pattern:?}, step {number}");
+                    assert_near(&values(trainer.session(), "b"), &expected[reached], &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn steps_that_all_reach_the_same_have_one_count() {
+    let mut trainer = trainer(Box::new(Adam::new(0.1)));
+    for _ in 0..3 {
+        step(&mut trainer, true).unwrap();
+    }
+    let names: Vec<&str> = trainer.session().parameter_names().collect();
+    assert_eq!(trainer.plans(), 1);
+    assert!(names.contains(&"updates") && !names.iter().any(|name| name.ends_with(".updates")), "{names:?}");
+}
+
+#[test]
+fn schedules_go_by_all_steps() {
+    let mut trainer = trainer(Box::new(Sgd::new(0.1).schedule(Exponential::new(0.5))));
+    let mut expected = 2.0;
+    for (number, reaches) in [false, true, false, false, true].into_iter().enumerate() {
+        step(&mut trainer, reaches).unwrap();
+        if reaches {
+            expected -= 0.1 * 0.5f64.powi(number as i32) * 1.4 * expected;
+        }
+    }
+    assert_near(&values(trainer.session(), "b"), &[expected; 2], "b");
+}
+
+/// The averages of PyTorch's `AveragedModel`, which looks at all parameters after each update.
+#[test]
+fn averages_begin_with_the_parameter_and_follow_it() {
+    let (rate, decay) = (0.1, 0.75);
+    for pattern in PATTERNS {
+        let mut trainer = trainer(Box::new(Sgd::new(rate).moving_average(decay)));
+        let one = Tensor::scalar(1.0f64);
+        trainer.prepare(&[("x", &one), ("extra", &one)]).unwrap();
+        let (mut b, mut average) = (2.0, 2.0);
+        for (number, &reaches) in pattern.iter().enumerate() {
+            step(&mut trainer, reaches).unwrap();
+            if reaches {
+                b -= rate * 1.4 * b;
+            }
+            average = if number == 0 { b } else { average * decay + b * (1.0 - decay) };
+            let what = format!("{pattern:?}, step {number}");
+            let found = trainer.session_mut().with_averages(|session| Ok(values(session, "b"))).unwrap();
+            // An average is brought up to date by the steps that reach its parameter.
+            if reaches || !pattern[..=number].contains(&true) {
+                assert_near(&found, &[average; 2], &what);
+            }
+            assert_near(&values(trainer.session(), "b"), &[b; 2], &what);
+        }
+    }
+}
+
+/// Whether gradients of `b` come with the first or the second of two batches, or now and then: each two of them make an update.
+#[test]
+fn batches_accumulate_for_each_parameter() {
+    for pattern in [&[true, false][..], &[false, true], &[true, true, false], &[false, false, true]] {
+        let mut trainer = trainer(Box::new(Sgd::new(0.1).accumulate(2)));
+        let (mut a, mut b, mut reached) = (1.0, 2.0, 0);
+        for number in 1..=12 {
+            let reaches = pattern[(number - 1) % pattern.len()];
+            step(&mut trainer, reaches).unwrap();
+            reached += usize::from(reaches);
+            if number % 2 == 0 {
+                a -= 0.1 * 2.0 * a;
+            }
+            if reaches && reached % 2 == 0 {
+                b -= 0.1 * 1.4 * b;
+            }
+            let what = format!("{pattern:?}, step {number}");
+            assert_near(&values(trainer.session(), "a"), &[a; 3], &what);
+            if reached > 0 {
+                assert_near(&values(trainer.session(), "b"), &[b; 2], &what);
+            }
+        }
+    }
+}
+
+fn everything() -> Boxed {
+    Box::new(Adam::new(0.1).clip_norm(1.0).accumulate(2).moving_average(0.75).schedule(Exponential::new(0.9)))
+}
+
+/// The parameters and their averages, as far as steps have asked for them.
+fn state(trainer: &Trainer<'_>) -> Vec<(&'static str, Vec<f64>)> {
+    let known: Vec<&str> = trainer.session().parameter_names().collect();
+    let names = ["a", "b", "a.average", "b.average", "updates"].into_iter().filter(|name| known.contains(name));
+    names.map(|name| (name, values(trainer.session(), name))).collect()
+}
+
+#[test]
+fn training_goes_on_from_a_checkpoint_at_any_step() {
+    let nadam: fn() -> Boxed = || Box::new(NAdam::new(0.1));
+    for optimizer in [everything, nadam] {
+        for pattern in PATTERNS {
+            let mut whole = trainer(optimizer());
+            let mut checkpoints = Vec::new();
+            for &reaches in pattern {
+                step(&mut whole, reaches).unwrap();
+                checkpoints.push(whole.checkpoint().unwrap());
+            }
+            let expected = state(&whole);
+            let go_on = |trainer: &mut Trainer<'_>, done: usize| {
+                for &reaches in &pattern[done + 1..] {
+                    step(trainer, reaches).unwrap_or_else(|error| panic!("{pattern:?} after {done}: {error}"));
+                }
+                let found = state(trainer);
+                let is_expected = found.iter().all(|one| expected.contains(one));
+                assert!(is_expected, "{pattern:?} after {done}: {found:?}, and not {expected:?}");
+            };
+            for (done, checkpoint) in checkpoints.iter().enumerate() {
+                let mut fresh = trainer(optimizer());
+                fresh.restore(checkpoint).unwrap();
+                go_on(&mut fresh, done);
+                // The same trainer goes back to where it was, perhaps before it knew what some steps do not reach.
+                if pattern[..=done].contains(&true) {
+                    whole.restore(checkpoint).unwrap();
+                    go_on(&mut whole, done);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn another_optimisers_checkpoint_is_refused_all_the_same() {
+    let mut first = trainer(Box::new(Adam::new(0.1)));
+    for reaches in [true, false, true] {
+        step(&mut first, reaches).unwrap();
+    }
+    let checkpoint = first.checkpoint().unwrap();
+    for reaches in [true, false] {
+        let mut other = trainer(Box::new(Sgd::new(0.1).momentum(0.9)));
+        other.restore(&checkpoint).unwrap();
+        let error = step(&mut other, reaches).unwrap_err();
+        assert!(matches!(error, Error::Checkpoint(_)), "{error}");
+    }
+}
