@@ -34,14 +34,13 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// The parameters of which a plan that trains `trained` shows that some steps do not reach them; `is_own` says of which that is known from
-    /// elsewhere.
-    fn newly_at_times(&self, trained: &[String], is_own: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    /// The parameters of which a plan that trains `trained` shows that some steps do not reach them.
+    fn newly_at_times(&self, trained: &[String]) -> BTreeSet<String> {
+        let Some(always) = &self.always else { return BTreeSet::new() };
         let trained: BTreeSet<&String> = trained.iter().collect();
-        let lacking = self.always.iter().flatten().filter(|name| !trained.contains(name));
-        let is_late = |name: &str| self.always.is_some() && !self.known.contains(name);
-        let added = trained.iter().copied().filter(|name| is_late(name) || is_own(name));
-        lacking.chain(added).filter(|name| !self.at_times.contains(*name)).cloned().collect()
+        let lacking = always.iter().filter(|name| !trained.contains(name));
+        let late = trained.iter().copied().filter(|name| !self.known.contains(*name));
+        lacking.chain(late).filter(|name| !self.at_times.contains(*name)).cloned().collect()
     }
 
     /// What a checkpoint notes of it.
@@ -106,14 +105,7 @@ impl Reach {
 impl Trainer<'_> {
     /// The parameters of which a plan of a function shows that some steps do not reach them, so far unseen.
     pub(super) fn newly_at_times(&self, number: usize, parts: &Parts) -> BTreeSet<String> {
-        if !parts.updates() {
-            return BTreeSet::new();
-        }
-        // What was restored may say so.
-        let counts_alone = |count: &&SharedCount| self.session.knows(&count.own);
-        let own: BTreeSet<&str> =
-            parts.shared.iter().filter(counts_alone).map(|count| count.parameter.as_str()).collect();
-        self.functions[number].reach.newly_at_times(&parts.trained, |name| own.contains(name))
+        if parts.updates() { self.functions[number].reach.newly_at_times(&parts.trained) } else { BTreeSet::new() }
     }
 
     /// What the counts that are now a parameter's own begin with, by their names: what the shared ones are.
