@@ -8,7 +8,7 @@ use crate::arena::Graph;
 use crate::declaration::DeclarationKind;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::node::NodeId;
+use crate::node::{NodeId, Origin};
 
 /// States and what they become, in the order in which it was said.
 pub(crate) type Updates = Vec<Update>;
@@ -18,11 +18,17 @@ pub(crate) type Updates = Vec<Update>;
 pub(crate) struct Update {
     state: NodeId,
     next: NodeId,
+    /// Where it was said.
+    origin: Origin,
 }
 
 impl Graph {
     /// Says what a state becomes when a training step is taken: every training plan over this graph that is made from now on
     /// updates it. A second update of a state takes the place of the first: build it on [`Graph::latest`].
+    ///
+    /// What an optimiser trains has its next value from there: a session that is to train it refuses an update of it, unless the
+    /// optimiser leaves it out (`freeze`). The counter of [`Graph::step`] is advanced by the step, or by the optimiser, whatever is said
+    /// of it here.
     ///
     /// Errors: what is no state or parameter ([`GraphError::NotAState`]); a next value of another shape or dtype.
     ///
@@ -62,7 +68,7 @@ impl Graph {
             let (left, right) = (dtype, next_dtype);
             state.fail_without::<()>(GraphError::DTypesDiffer { origin, op: OP, lhs, left, rhs, right });
         } else {
-            self.arena_mut().updates.push(Update { state: state_id, next: next_id });
+            self.arena_mut().updates.push(Update { state: state_id, next: next_id, origin });
         }
     }
 
@@ -82,12 +88,19 @@ impl Graph {
         self.updates_since(0)
     }
 
+    /// Where it was last said what a state becomes, if it was.
+    pub fn update_origin(&self, state: NodeId) -> Option<Origin> {
+        let arena = self.arena();
+        let alive = |update: &&Update| update.state == state && arena.nodes.contains_key(update.next.key);
+        arena.updates.iter().rev().find(alive).map(|update| update.origin)
+    }
+
     /// As [`Graph::updates`], but for the first so many that were said.
     pub(crate) fn updates_since(&self, first: usize) -> Vec<(NodeId, NodeId)> {
         let arena = self.arena();
         let mut places = std::collections::HashMap::new();
         let mut updates: Vec<(NodeId, NodeId)> = Vec::new();
-        for &Update { state, next } in arena.updates.iter().skip(first) {
+        for &Update { state, next, .. } in arena.updates.iter().skip(first) {
             if !arena.nodes.contains_key(state.key) || !arena.nodes.contains_key(next.key) {
                 continue;
             }

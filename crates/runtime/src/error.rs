@@ -306,6 +306,12 @@ pub enum Error {
     #[error("an optimiser updates {target} twice in one step")]
     RepeatedUpdate { target: String },
 
+    #[error(
+        "{origin}: Graph::update gives {name:?} a next value, and the optimiser gives it another. Let one of them alone: freeze({name:?}) on the \
+         optimiser leaves it untrained, and what no optimiser is to train is declared as a state"
+    )]
+    UpdatedByBoth { origin: String, name: String },
+
     #[error("this session has no plan to run beside its training step; add one first")]
     NothingToRun,
 

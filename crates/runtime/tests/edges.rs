@@ -36,6 +36,25 @@ fn a_next_value_has_the_shape_and_dtype_of_its_parameter() {
 }
 
 #[test]
+fn what_is_trained_has_no_other_next_value() {
+    let g = Graph::new();
+    let (w, b) = (g.parameter("w", [4], Init::Constant(1.0)), g.parameter("b", [], Init::Constant(0.0)));
+    let loss = (w + b).sum(..);
+    g.update(w, w * 2.0);
+    let line = line!() - 1;
+    let refused = Session::train(&g, loss, Sgd::new(0.1), Device::cpu()).err().expect("two next values");
+    assert!(matches!(refused, Error::UpdatedByBoth { .. }), "{refused}");
+    let told = refused.to_string();
+    let start = format!("{}:{line}: Graph::update gives \"w\" a next value", file!());
+    assert!(told.starts_with(&start) && told.contains("freeze(\"w\")"), "{told}");
+    // As is advised.
+    let mut session = Session::train(&g, loss, Sgd::new(0.1).freeze("w"), Device::cpu()).expect("one next value each");
+    session.step(&[]).expect("a step");
+    assert_eq!(session.parameter("w").unwrap().to_f64_vec(), [2.0; 4]);
+    assert!(session.parameter("b").unwrap().item().unwrap() < 0.0);
+}
+
+#[test]
 fn a_random_draw_reads_its_step_through_views() {
     let g = Graph::new();
     let viewed = g.uniform([8], g.iota([5], 0).select_index(0, 3), 7);

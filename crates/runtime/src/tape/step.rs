@@ -362,7 +362,7 @@ impl Work {
                 })
                 .collect();
             let declared = graph.declarations().len();
-            updates = append_update(&graph, &trained, *optimizer, *origin)?;
+            updates = append_update(&graph, &trained, *optimizer, &[], *origin)?;
             // A tape has no inputs that an update could read.
             refuse_inputs_of_update(&graph, declared, &updates)?;
         }

@@ -14,8 +14,7 @@
 //! Other floats that a step carries on, such as running statistics, become the weighted means over the members. Integers are left alone: each
 //! member counts the same.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::cell::Cell;
 
 use arenagrad_graph::{DType, Expr, Graph, NodeId, Origin, Shape};
 
@@ -24,7 +23,7 @@ use crate::group::{Intent, Purpose, digest};
 use crate::plan::Request;
 use crate::precision::Precision;
 use crate::session::grouped::{WEIGHT, samples_of};
-use crate::train::loss_scale::{TracedStep, append_traced_step};
+use crate::train::loss_scale::{Exchanged, TracedStep, append_traced_step};
 use crate::train::request::append_step_gradients;
 use crate::train::shards::name_of;
 use crate::train::{Optimizer, Trained, require_scalar};
@@ -135,32 +134,6 @@ fn carried(graph: &Graph, buckets: &Buckets, weight: NodeId) -> Result<Vec<(Node
     states.into_iter().zip(means).map(|(state, mean)| Ok((state, mean.id()?))).collect()
 }
 
-/// An optimiser in a group: beside what it updates stands what layers carry on.
-struct InGroup<'o> {
-    optimizer: &'o dyn Optimizer,
-    /// States, and what becomes of them. They are known when gradients are, before this is asked.
-    carried: &'o RefCell<Vec<(NodeId, NodeId)>>,
-}
-
-impl Optimizer for InGroup<'_> {
-    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let mut pairs = self.optimizer.update(graph, trained)?;
-        let updated: HashSet<NodeId> = pairs.iter().filter_map(|(target, _)| target.id().ok()).collect();
-        let carried = self.carried.borrow();
-        let carried = carried.iter().filter(|(state, _)| !updated.contains(state));
-        pairs.extend(carried.map(|(state, mean)| (graph.expr(*state), graph.expr(*mean))));
-        Ok(pairs)
-    }
-
-    fn trains(&self, name: &str) -> bool {
-        self.optimizer.trains(name)
-    }
-
-    fn patterns(&self) -> Vec<String> {
-        self.optimizer.patterns()
-    }
-}
-
 /// The same parameters with the sums of their gradients over the group.
 fn summed_gradients<'g>(
     graph: &'g Graph,
@@ -217,14 +190,13 @@ pub(crate) fn group_training_request<'g>(
     let (weight, target) = weighted(loss)?;
     let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
     let outputs = reported(&buckets, weight, &results)?;
-    let (states, weight) = (RefCell::default(), weight.id()?);
-    let optimizer = InGroup { optimizer, carried: &states };
-    let exchange = |trained: &[Trained<'g>]| -> Result<Vec<Trained<'g>>, Error> {
-        states.replace(carried(graph, &buckets, weight)?);
-        summed_gradients(graph, trained, &buckets)
+    let weight = weight.id()?;
+    let exchange = |trained: &[Trained<'g>]| -> Result<Exchanged<'g>, Error> {
+        let carried = carried(graph, &buckets, weight)?;
+        Ok(Exchanged { trained: summed_gradients(graph, trained, &buckets)?, carried })
     };
     let TracedStep { step, gradients, backward, update, sources } =
-        append_traced_step(target, &optimizer, (precision.scale(), prefix), Some(&exchange), origin)?;
+        append_traced_step(target, optimizer, (precision.scale(), prefix), Some(&exchange), origin)?;
     let local = results.iter().map(|result| result.id()).collect::<Result<Vec<_>, _>>()?;
     Ok(Request {
         stages: vec![("forward", local), ("backward", gradients)],

@@ -141,7 +141,14 @@ pub(crate) fn unscaled<'g>(one: &Trained<'g>, scale: Expr<'g>) -> Result<Trained
 
 /// What becomes of gradients before anything else sees them: in a group the sums over its members, which are exchanged. As they are the same for
 /// all, either all skip a step or none.
-pub(crate) type Exchange<'e, 'g> = &'e dyn Fn(&[Trained<'g>]) -> Result<Vec<Trained<'g>>, Error>;
+pub(crate) type Exchange<'e, 'g> = &'e dyn Fn(&[Trained<'g>]) -> Result<Exchanged<'g>, Error>;
+
+/// What was exchanged.
+pub(crate) struct Exchanged<'g> {
+    pub(crate) trained: Vec<Trained<'g>>,
+    /// States that layers carry on, and what becomes of them instead of what the graph says.
+    pub(crate) carried: Vec<(NodeId, NodeId)>,
+}
 
 /// A training step, and which of its nodes belong to the backward pass.
 pub(crate) struct TracedStep<'g> {
@@ -175,16 +182,17 @@ pub(crate) fn append_traced_step<'g>(
     let update = graph.ordinal_bound();
     let ids = |trained: &[Trained<'g>]| trained.iter().map(|one| one.gradient.id()).collect::<Result<Vec<_>, _>>();
     let local = exchange.map(|_| ids(&trained)).transpose()?;
+    let mut carried = Vec::new();
     if let Some(exchange) = exchange {
         // Scaled as they are: whether a sum is finite all members see alike, and nothing more has to be exchanged for it.
-        trained = exchange(&trained)?;
+        Exchanged { trained, carried } = exchange(&trained)?;
     }
     let finite = scaling.as_ref().map(|scaling| scaling.unscale(graph, &mut trained)).transpose()?;
     let gradients = match local {
         Some(local) => local,
         None => ids(&trained)?,
     };
-    let mut updates = append_update(graph, &trained, optimizer, origin)?;
+    let mut updates = append_update(graph, &trained, optimizer, &carried, origin)?;
     if let (Some(scaling), Some(finite)) = (scaling, finite) {
         let declarations = graph.declarations();
         for (number, next) in &mut updates {

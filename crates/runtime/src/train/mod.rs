@@ -250,7 +250,7 @@ pub fn append_step<'g>(loss: Expr<'g>, optimizer: &dyn Optimizer) -> Result<Trai
     graph.require_own(method)?;
     graph.attempt(|| {
         let trained = append_gradients(loss, optimizer)?;
-        Ok(TrainingStep { updates: append_update(graph, &trained, optimizer, origin)?, trained })
+        Ok(TrainingStep { updates: append_update(graph, &trained, optimizer, &[], origin)?, trained })
     })
 }
 
@@ -311,12 +311,14 @@ fn append_gradients_of<'g>(
     Ok(trained)
 }
 
-/// Appends the optimiser's update of what is trained: the number of each declaration that changes, and its next value's node. What is wrong
-/// with what the optimiser returns is told at `origin`, where it was given.
+/// Appends the optimiser's update of what is trained: the number of each declaration that changes, and its next value's node. States that layers
+/// keep up beside it, such as running statistics, become what the graph says, or what `instead` has for them. What is wrong with what
+/// the optimiser returns is told at `origin`, where it was given.
 pub(crate) fn append_update<'g>(
     graph: &'g Graph,
     trained: &[Trained<'g>],
     optimizer: &dyn Optimizer,
+    instead: &[(NodeId, NodeId)],
     origin: Origin,
 ) -> Result<Vec<(u32, NodeId)>, Error> {
     let before: Vec<Declaration> = live(graph).collect();
@@ -324,18 +326,21 @@ pub(crate) fn append_update<'g>(
     let updated = optimizer.update(graph, trained).and_then(|pairs| Ok(graph.check().map(|()| pairs)?));
     let mut pairs = updated.map_err(|error| reserved(error, &before))?;
     graph.at(origin, || graph.require_mark(start, UPDATE))?;
-    if let Some(step) = before.iter().find(|declaration| declaration.counts_steps()) {
-        let updated = pairs.iter().any(|(target, _)| target.id() == Ok(step.node));
-        if !updated {
-            let step = graph.expr(step.node);
-            pairs.push((step, step + 1));
-        }
+    let step = before.iter().find(|declaration| declaration.counts_steps()).map(|step| step.node);
+    let updated: HashSet<NodeId> = pairs.iter().filter_map(|(target, _)| target.id().ok()).collect();
+    if let Some(step) = step.filter(|step| !updated.contains(step)).map(|step| graph.expr(step)) {
+        pairs.push((step, step + 1));
     }
-    // What layers keep up beside the parameters, such as running statistics.
-    let carried: Vec<_> =
-        graph.updates().into_iter().map(|(state, next)| (graph.expr(state), graph.expr(next))).collect();
-    let updated: HashSet<_> = pairs.iter().filter_map(|(target, _)| target.id().ok()).collect();
-    pairs.extend(carried.into_iter().filter(|(state, _)| state.id().is_ok_and(|id| !updated.contains(&id))));
+    let instead: HashMap<NodeId, NodeId> = instead.iter().copied().collect();
+    // The counter is advanced already.
+    for (state, next) in graph.updates().into_iter().filter(|(state, _)| Some(*state) != step) {
+        if updated.contains(&state) {
+            let origin = graph.update_origin(state).unwrap_or(origin).to_string();
+            return Err(Error::UpdatedByBoth { origin, name: shards::name_of(graph, state) });
+        }
+        let next = instead.get(&state).copied().unwrap_or(next);
+        pairs.push((graph.expr(state), graph.expr(next)));
+    }
     let declarations = graph.declarations();
     let numbers: HashMap<NodeId, u32> = declarations
         .iter()

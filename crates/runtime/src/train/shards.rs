@@ -3,8 +3,6 @@
 //! What a shard gives is computed by one plan, whoever computes it, and put together on the host in an order that depends on nothing but the
 //! number of shards. So the bits of a step do not depend on how many members there are.
 
-use std::collections::HashSet;
-
 use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
@@ -72,28 +70,14 @@ pub(crate) fn update_request(loss: Expr<'_>, optimizer: &dyn Optimizer, origin: 
         Ok(one.with_gradient(graph.input_of(given_name(&one.name), shape, dtype).check()?))
     });
     let given = given.collect::<Result<Vec<Trained<'_>>, Error>>()?;
-    let updates = append_update(graph, &given, &Given(optimizer), origin)?;
-    Ok(Request { stages: Vec::new(), rest: "update", updates, ..Request::default() })
-}
-
-/// An optimiser beside which the next values of what layers carry on are given.
-struct Given<'o>(&'o dyn Optimizer);
-
-impl Optimizer for Given<'_> {
-    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let carried = graph.updates();
-        let mut pairs = self.0.update(graph, trained)?;
-        let updated: HashSet<NodeId> = pairs.iter().filter_map(|(target, _)| target.id().ok()).collect();
-        for (state, next) in carried {
-            if updated.contains(&state) {
-                continue;
-            }
-            let node = graph.node(next)?;
-            let name = given_name(&name_of(graph, state));
-            pairs.push((graph.expr(state), graph.input_of(name, node.shape, node.dtype).check()?));
-        }
-        Ok(pairs)
+    let mut carried = Vec::new();
+    for (state, next) in graph.updates() {
+        let node = graph.node(next)?;
+        let next = graph.input_of(given_name(&name_of(graph, state)), node.shape, node.dtype).check()?;
+        carried.push((state, next.id()?));
     }
+    let updates = append_update(graph, &given, optimizer, &carried, origin)?;
+    Ok(Request { stages: Vec::new(), rest: "update", updates, ..Request::default() })
 }
 
 /// The name of a state.

@@ -184,7 +184,7 @@ impl Members {
             let gradient = graph.zeros(shape, *dtype);
             trained.push(Trained::new(name.clone(), parameter, gradient));
         }
-        append_update(&graph, &trained, optimizer, origin)?;
+        append_update(&graph, &trained, optimizer, &[], origin)?;
         let names = Names::of(&self.leaves);
         let declared = graph.declarations().into_iter().skip(members.len());
         let state = |declaration: arenagrad_graph::Declaration| match declaration.kind {
