@@ -43,6 +43,7 @@
 //! printed on a small stack.
 
 mod apply;
+mod complete;
 mod error;
 mod form;
 mod formula;

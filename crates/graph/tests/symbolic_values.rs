@@ -187,6 +187,52 @@ fn selections_are_written_where_the_factors_do_not_imply_them() {
 }
 
 #[test]
+fn derivatives_are_what_is_printed_of_them() {
+    let texts = [
+        "step(x)*sqrt(x)",
+        "step(x)/sqrt(x)",
+        "x*step(x)*sqrt(x)",
+        "step(x)*sin(sqrt(x))",
+        "step(x)*log(x)*step(y)*sqrt(y)",
+        "sqrt(y)*relu(x)",
+        "relu(x*y)*log(y)/sqrt(x)",
+        "exp(step(x)*sqrt(x))*y",
+        "step(x - y)*(x - y)^1.5",
+        "(step(x)*sqrt(x) + 1)^2",
+        "sqrt(relu(x))*log(y)",
+        "abs(x)*step(y)/sqrt(y)",
+        "step(x)*sqrt(x) + step(y)*sqrt(x)",
+        "sin(step(x)*sqrt(x)*y)/x",
+    ];
+    let mut differences = Vec::new();
+    for text in texts {
+        for names in ["x", "y", "xx", "xy", "yx", "yy", "xxx"] {
+            let derivative = names.chars().fold(parse(text).unwrap(), |formula, name| formula.diff(&name.to_string()));
+            let points = [-2.0, -0.6, 0.4, 1.7].into_iter().flat_map(|x| [-0.9, 0.5, 2.0].map(|y| [x, y, 0.0]));
+            let same = |at| {
+                let [value, simple, printed, both] = four_values(&derivative, at);
+                let agree = |other: f64| value.is_nan() && other.is_nan() || agree(value, other, 1.0);
+                agree(printed) && (value.is_nan() || agree(simple) && agree(both))
+            };
+            if let Some(at) = points.into_iter().find(|&at| !same(at)) {
+                differences
+                    .push(format!("d/d{names} {text} at {at:?}: {:?}\n    {derivative}", four_values(&derivative, at)));
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    // Below 0 the function is 0, and so are its derivatives.
+    for text in ["step(x)*sqrt(x)", "step(x)/sqrt(x)", "x*step(x)*sqrt(x)", "step(x)*sin(sqrt(x))"] {
+        for names in ["x", "xx", "xxx"] {
+            let derivative = names.chars().fold(parse(text).unwrap(), |formula, name| formula.diff(&name.to_string()));
+            assert_eq!(four_values(&derivative, [-0.6, 0.0, 0.0]), [0.0; 4], "d/d{names} {text}: {derivative}");
+            let [value, others @ ..] = four_values(&derivative, [0.6, 0.0, 0.0]);
+            assert!(value != 0.0 && others.iter().all(|other| agree(value, *other, 1.0)), "d/d{names} {text}");
+        }
+    }
+}
+
+#[test]
 fn nested_formulas_keep_their_values() {
     hold(11, |random, round| nested_text(random, 1 + round % 5));
 }

@@ -8,7 +8,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::{Leaf, Op};
-use crate::symbolic::{latex, own, render, simplify, text};
+use crate::symbolic::{complete, latex, own, render, simplify, text};
 
 /// A function of named scalars: an arena of f64 scalars, and the node of the value in it.
 ///
@@ -50,7 +50,9 @@ impl Formula {
     }
 
     /// The derivative with respect to a symbol, by the engine's reverse mode and not simplified. A name that does not occur
-    /// gives 0.
+    /// gives 0. A product is 0 where one of its factors is selected
+    /// away, as in a text ([`crate::symbolic`]), so that the derivative has the value of what is printed of it; of a formula with hundreds of
+    /// different steps this is left out.
     pub fn diff(&self, name: &str) -> Formula {
         let Some(output) = self.output else { return self.clone() };
         let derivative = || -> Result<Formula, GraphError> {
@@ -67,6 +69,7 @@ impl Formula {
                 None => graph.zeros([], DType::F64),
             };
             let (graph, output) = own::extract(&graph, derivative.id()?)?;
+            let (graph, output) = complete::complete(graph, output)?;
             Ok(Formula::new(Rc::new(graph), Some(output)))
         };
         derivative().unwrap_or_else(|_| Formula::new(Rc::clone(&self.graph), None))

@@ -10,7 +10,10 @@
 //! * a factor is 0 that is larger than the exponent by a whole number: `y*x^(y - 1)` is 0 where `y` is;
 //! * the base is 0 and another factor holds its logarithm: `x^y*log(x)` is 0 where `x` is.
 //!
-//! The parser puts these selections in, and printing leaves out what the parser would put in. Nothing else knows of them.
+//! The parser puts these selections in, and [`complete`] those by steps where a derivative has made new products; printing leaves out what the
+//! parser would put in. Nothing else knows of them.
+//!
+//! [`complete`]: crate::symbolic::complete
 
 use std::collections::HashSet;
 
@@ -81,7 +84,7 @@ fn zeros(arena: &Arena, factors: &[NodeId]) -> Vec<NodeId> {
 }
 
 /// Whether a node is finite wherever its symbols are, as far as that is seen.
-fn is_plain(arena: &Arena, node: NodeId) -> bool {
+pub(super) fn is_plain(arena: &Arena, node: NodeId) -> bool {
     let (mut waiting, mut seen) = (vec![node], 0);
     while let Some(id) = waiting.pop() {
         seen += 1;
@@ -91,11 +94,13 @@ fn is_plain(arena: &Arena, node: NodeId) -> bool {
             Form::Negation(_) | Form::Sum(..) | Form::Difference(..) | Form::Product(..) => {
                 waiting.extend(form.operands())
             }
-            Form::Call(FormulaFunction::Relu | FormulaFunction::Abs | FormulaFunction::Sign, x) => waiting.push(x),
+            Form::Call(FormulaFunction::Relu | FormulaFunction::Abs | FormulaFunction::Sign, x)
+            | Form::Masked(x, _) => {
+                waiting.push(x);
+            }
             Form::Call(..)
             | Form::Quotient(..)
             | Form::Power(..)
-            | Form::Masked(..)
             | Form::Guarded(..)
             | Form::Same(_)
             | Form::Foreign => return false,
@@ -105,6 +110,10 @@ fn is_plain(arena: &Arena, node: NodeId) -> bool {
         }
     }
     true
+}
+
+fn edge(arena: &Arena, guarded: NodeId) -> Option<Edge> {
+    if let Form::Guarded(_, edge) = Form::of(arena, guarded) { Some(edge) } else { None }
 }
 
 fn condition(arena: &Arena, factor: NodeId) -> Option<NodeId> {
@@ -156,15 +165,18 @@ pub(super) fn selected(arena: &Arena, mut id: NodeId) -> Selected {
     if selections.is_empty() {
         return Selected { value, selections };
     }
-    let factors = factors(arena, value, usize::MAX).unwrap_or_default();
-    let conditions: HashSet<NodeId> = factors.iter().filter_map(|&factor| condition(arena, factor)).collect();
+    let Gathered { factors, conditions, guarded } = gathered(arena, value, usize::MAX).unwrap_or_default();
+    // Selections of factors are written with these.
+    let mut written: HashSet<NodeId> = conditions.into_iter().collect();
+    written.extend(factors.iter().filter_map(|&factor| condition(arena, factor)));
+    let edges: Vec<Edge> = guarded.into_iter().filter_map(|guarded| edge(arena, guarded)).collect();
     let zeros: Vec<NodeId> = zeros(arena, &factors).into_iter().map(|zero| unscaled(arena, zero)).collect();
     let implied = |node: NodeId| {
         let node = unscaled(arena, node);
         zeros.iter().any(|&zero| same(arena, zero, node))
     };
     selections.retain(|selection| match *selection {
-        Selection::Step(condition) if conditions.contains(&condition) => false,
+        Selection::Step(condition) if written.contains(&condition) => false,
         Selection::Step(condition) => {
             let is_implied = if let Form::Call(FormulaFunction::Abs, node) = Form::resolved(arena, condition) {
                 implied(node)
@@ -173,6 +185,7 @@ pub(super) fn selected(arena: &Arena, mut id: NodeId) -> Selected {
             };
             !is_implied
         }
+        Selection::Edge(edge) if edges.contains(&edge) => false,
         Selection::Edge(Edge { base, exponent, side }) => match side {
             Side::Zero => !implied(exponent),
             Side::NotNegative => !implied(base),
@@ -183,25 +196,48 @@ pub(super) fn selected(arena: &Arena, mut id: NodeId) -> Selected {
 
 /// The factors of a product that are not below a fraction bar, past its selections; none if they are too many.
 fn factors(arena: &Arena, product: NodeId, most: usize) -> Option<Vec<NodeId>> {
-    let (mut factors, mut waiting) = (Vec::new(), vec![product]);
+    gathered(arena, product, most).map(|gathered| gathered.factors)
+}
+
+/// What a product is made of, but for what stands below a fraction bar.
+#[derive(Default)]
+struct Gathered {
+    factors: Vec<NodeId>,
+    /// The conditions of factors that are selected: where one is not above 0, the product is written as 0.
+    conditions: Vec<NodeId>,
+    /// Factors that are 0 at edges of a power's domain.
+    guarded: Vec<NodeId>,
+}
+
+/// The parts of a product; none if the factors are too many.
+fn gathered(arena: &Arena, product: NodeId, most: usize) -> Option<Gathered> {
+    let (mut gathered, mut waiting) = (Gathered::default(), vec![product]);
     while let Some(id) = waiting.pop() {
         match Form::of(arena, id) {
             Form::Product(a, b) => waiting.extend([b, a]),
             Form::Quotient(a, _) => waiting.push(a),
-            Form::Negation(x) | Form::Same(x) | Form::Masked(x, _) | Form::Guarded(x, _) => waiting.push(x),
+            Form::Negation(x) | Form::Same(x) => waiting.push(x),
+            Form::Masked(x, condition) => {
+                waiting.push(x);
+                gathered.conditions.push(condition);
+            }
+            Form::Guarded(x, _) => {
+                waiting.push(x);
+                gathered.guarded.push(id);
+            }
             Form::Number(_)
             | Form::Symbol(_)
             | Form::Sum(..)
             | Form::Difference(..)
             | Form::Power(..)
             | Form::Call(..)
-            | Form::Foreign => factors.push(id),
+            | Form::Foreign => gathered.factors.push(id),
         }
-        if factors.len() + waiting.len() > most {
+        if gathered.factors.len() + waiting.len() > most {
             return None;
         }
     }
-    Some(factors)
+    Some(gathered)
 }
 
 /// The base and the exponent, if a factor is a power whose exponent is no number, or a root or another power of one.
