@@ -36,7 +36,21 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("topk", "axis 5 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.topk(1, 5, true).1),
     ("kthvalue", "k is 0, but a rank from 1 to the extent of the axis is needed", |w| w.x.kthvalue(0, 1).0),
     ("kthvalue", "axis 1 of \"x\" has 3 elements, so 0..4 is out of range (shape [2, 3])", |w| w.x.kthvalue(4, 1).1),
-    ("median", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no argmax", |w| w.empty.median(1).0),
+    ("median", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no median", |w| w.empty.median(1).0),
+    ("median", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no median", |w| w.empty.median(..).0),
+    ("nanmedian", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no median", |w| {
+        w.empty.nanmedian(1).1
+    }),
+    ("quantile", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no quantile", |w| {
+        w.empty.quantile(0.5, .., QuantileInterpolation::Linear)
+    }),
+    ("max_with_indices", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no maximum", |w| {
+        w.empty.max_with_indices(1).0
+    }),
+    ("min_with_indices", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no minimum", |w| {
+        w.empty.min_with_indices(..).1
+    }),
+    ("argmin", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no argmin", |w| w.empty.argmin(1)),
     ("median", "axis 1 is named twice", |w| w.x.median([1, 1]).0),
     ("nanmedian", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.nanmedian(2).0),
     ("quantile", "q is 1.5, but a number from 0 to 1 is needed", |w| {
@@ -63,7 +77,7 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("all_keepdims", "axis 2 is out of range for \"b\" of shape [2, 3] (rank 2)", |w| w.b.all_keepdims(2)),
     ("count_nonzero", "axis 2 is out of range for \"i\" of shape [2, 3] (rank 2)", |w| w.i.count_nonzero(2)),
     ("argmax", "axis 0 is named twice", |w| w.x.argmax([0, 0])),
-    ("argmin", "axis 2 is out of range for neg (node 4) of shape [2, 3] (rank 2)", |w| w.x.argmin(2)),
+    ("argmin", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.argmin(2)),
     ("argmin", "\"b\" is bool, but a float or i32 is needed (cast it: .cast(DType::F32))", |w| w.b.argmin(0)),
     ("max_with_indices", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| w.x.max_with_indices(2).0),
     ("min_with_indices", "axis 2 is out of range for \"i\" of shape [2, 3] (rank 2)", |w| w.i.min_with_indices(2).0),

@@ -19,6 +19,9 @@ impl<'g> Expr<'g> {
     pub fn argmin(self, axes: impl Axes) -> Expr<'g> {
         let method = self.enter("argmin");
         let Some(dtype) = self.read("argmin", method.origin(), |_, node| node.dtype) else { return self };
+        let Some((_, axes)) = self.some_axes("argmin", "argmin", &axes, method.origin()) else {
+            return Expr::poisoned(self.graph());
+        };
         // The negative of the least i32 is itself, but -1 - x turns the order of all around.
         let turned = if dtype == DType::I32 { -1 - self } else { -self };
         turned.argmax(axes)
@@ -39,7 +42,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn max_with_indices(self, axes: impl Axes) -> (Expr<'g>, Expr<'g>) {
-        self.with_indices("max_with_indices", false, &axes)
+        self.with_indices("max_with_indices", "maximum", &axes)
     }
 
     /// The smallest element along an axis, which falls away, and its first index: [`Expr::max_with_indices`] the other way round
@@ -54,7 +57,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn min_with_indices(self, axes: impl Axes) -> (Expr<'g>, Expr<'g>) {
-        self.with_indices("min_with_indices", true, &axes)
+        self.with_indices("min_with_indices", "minimum", &axes)
     }
 
     /// The smallest and the largest element over `axes` (`..` for all), which fall away: `(min, max)`, with the gradients of
@@ -83,15 +86,15 @@ impl<'g> Expr<'g> {
     }
 
     #[track_caller]
-    fn with_indices(self, name: &'static str, is_smallest: bool, axes: &impl Axes) -> (Expr<'g>, Expr<'g>) {
+    fn with_indices(self, name: &'static str, function: &'static str, axes: &impl Axes) -> (Expr<'g>, Expr<'g>) {
         let method = self.enter(name);
         let origin = method.origin();
         let found = self.read(name, origin, |_, node| node.dtype);
-        let (Some(dtype), Some(joined)) = (found, self.joined(name, axes, origin)) else {
+        let (Some(dtype), Some(joined)) = (found, self.joined_some(name, function, axes, origin)) else {
             return (Expr::poisoned(self.graph()), Expr::poisoned(self.graph()));
         };
         let x = joined.elements;
-        let turned = match (is_smallest, dtype) {
+        let turned = match (function == "minimum", dtype) {
             (false, _) => x,
             (true, DType::I32) => -1 - x,
             (true, DType::F32 | DType::F64 | DType::Bool) => -x,

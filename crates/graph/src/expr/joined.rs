@@ -1,5 +1,6 @@
 //! Several axes as one, for operations that go along a single axis.
 
+use crate::error::GraphError;
 use crate::expr::{Axes, Expr};
 use crate::node::Origin;
 use crate::op::{Arrangement, Op};
@@ -31,6 +32,40 @@ impl<'g> Expr<'g> {
         match self.resolve_axes(op, &shape, axes, origin) {
             Ok(set) => Some(self.joined_axes(&shape, set, origin)),
             Err(error) => self.fail_without(error),
+        }
+    }
+
+    /// [`Expr::joined`] for what only some elements have, and what errors call that.
+    pub(crate) fn joined_some(
+        self,
+        op: &'static str,
+        function: &'static str,
+        axes: &impl Axes,
+        origin: Origin,
+    ) -> Option<Joined<'g>> {
+        let (shape, set) = self.some_axes(op, function, axes, origin)?;
+        Some(self.joined_axes(&shape, set, origin))
+    }
+
+    /// The shape, and the axes that a caller named, none of which may be empty.
+    pub(crate) fn some_axes(
+        self,
+        op: &'static str,
+        function: &'static str,
+        axes: &impl Axes,
+        origin: Origin,
+    ) -> Option<(Shape, AxisSet)> {
+        let shape = self.read(op, origin, |_, node| node.shape.clone())?;
+        let set = match self.resolve_axes(op, &shape, axes, origin) {
+            Ok(set) => set,
+            Err(error) => return self.fail_without(error),
+        };
+        match set.iter().find(|&axis| shape[axis] == 0) {
+            Some(axis) => {
+                let operand = self.describe();
+                self.fail_without(GraphError::EmptyAxis { origin, op, function, operand, shape, axis })
+            }
+            None => Some((shape, set)),
         }
     }
 

@@ -55,7 +55,7 @@ impl<'g> Expr<'g> {
     pub fn argmax(self, axes: impl Axes) -> Expr<'g> {
         let method = self.enter("argmax");
         let origin = method.origin();
-        match self.joined("argmax", &axes, origin) {
+        match self.joined_some("argmax", "argmax", &axes, origin) {
             Some(joined) => joined.without_axis(joined.elements.argmax_node(joined.axis, origin), origin),
             None => Expr::poisoned(self.graph()),
         }

@@ -152,13 +152,13 @@ impl<'g> Expr<'g> {
     pub fn median(self, axes: impl Axes) -> (Expr<'g>, Expr<'g>) {
         let method = self.enter("median");
         let origin = method.origin();
-        let Some(joined) = self.joined("median", &axes, origin) else { return self.poisoned_pair() };
-        // The first NaN where there is one; this also refuses an empty axis.
+        let Some(joined) = self.joined_some("median", "median", &axes, origin) else { return self.poisoned_pair() };
+        // The first NaN where there is one.
         let largest = joined.elements.argmax_node(joined.axis, origin);
         let middle = joined.extent.saturating_sub(1) / 2;
-        let order = joined.elements.argsort_node(joined.axis, false, joined.extent.min(middle + 1), origin);
+        let order = joined.elements.argsort_node(joined.axis, false, middle + 1, origin);
         let is_float = self.read("median", origin, |_, node| node.dtype.is_float()).unwrap_or(false);
-        let place = if joined.extent == 0 { largest } else { order.slice(joined.axis as isize, middle, middle + 1) };
+        let place = order.slice(joined.axis as isize, middle, middle + 1);
         let place = if is_float {
             let extreme = joined.elements.gather_node(largest, joined.axis, origin);
             extreme.not_equal(extreme).where_(largest, place)
@@ -182,14 +182,10 @@ impl<'g> Expr<'g> {
     pub fn nanmedian(self, axes: impl Axes) -> (Expr<'g>, Expr<'g>) {
         let method = self.enter("nanmedian");
         let origin = method.origin();
-        let Some(joined) = self.joined("nanmedian", &axes, origin) else { return self.poisoned_pair() };
+        let Some(joined) = self.joined_some("nanmedian", "median", &axes, origin) else { return self.poisoned_pair() };
         let x = joined.elements;
         let axis = joined.axis as isize;
-        // NaN counts as the largest, so all others come first, and this is how many they are. This also refuses an empty axis.
-        let largest = x.argmax_node(joined.axis, origin);
-        if joined.extent == 0 {
-            return joined.chosen(largest, origin);
-        }
+        // NaN counts as the largest, so all others come first, and this is how many they are.
         let count = x.equal(x).cast(DType::I32).sum_keepdims([axis]);
         // Half of one less, rounded down; the first element if there is none. An f32 is not exact from 2^24 on, but what then is left is
         // small.
@@ -224,18 +220,16 @@ impl<'g> Expr<'g> {
             return self.fail(GraphError::Argument { origin, op, what, value: q, expected });
         }
         let found = self.read("quantile", origin, |_, node| node.dtype);
-        let (Some(dtype), Some(joined)) = (found, self.joined("quantile", &axes, origin)) else {
-            return Expr::poisoned(self.graph());
-        };
+        let Some(dtype) = found else { return self };
         if !dtype.is_float() {
             let (op, operand, expected) = ("quantile", self.describe(), "a float");
             return self.fail(GraphError::DType { origin, op, operand, dtype, expected });
         }
+        let Some(joined) = self.joined_some("quantile", "quantile", &axes, origin) else {
+            return Expr::poisoned(self.graph());
+        };
         let x = joined.elements;
         let largest = x.argmax_node(joined.axis, origin);
-        if joined.extent == 0 {
-            return joined.chosen(largest, origin).0;
-        }
         let place = q * (joined.extent - 1) as f64;
         let (low, high) = (place.floor(), place.ceil());
         let sorted = self.graph().at(origin, || {
