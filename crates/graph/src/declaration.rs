@@ -42,6 +42,12 @@ impl Declaration {
         }
     }
 
+    /// Whether this is a state as the graph itself declares it for training: the counter of steps, or the seed of random draws. A parameter of
+    /// such a name is a parameter like any other.
+    pub fn is_of_training(&self) -> bool {
+        self.own_purpose().is_some()
+    }
+
     /// Whether this is the state that [`crate::Graph::step`] declares: an i32 scalar named `step`.
     pub fn counts_steps(&self) -> bool {
         let is_state = matches!(self.kind, DeclarationKind::Parameter { .. });

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use arenagrad::weights::{Weights, WeightsError};
-use arenagrad::{AdamW, Bf16, DType, Device, Error, F16, Graph, I64, Init, Session, StorageType, Tensor};
+use arenagrad::{AdamW, Bf16, DType, Device, Error, F16, Graph, I64, Init, Session, Sgd, StorageType, Tensor};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -392,4 +392,16 @@ fn models_in_several_files() {
     assert!(error.to_string().contains("one of 2 files"), "{error}");
     fs::rename(folder.join(three[0]), folder.join("model-00001-of-00001.safetensors")).unwrap();
     assert_eq!(Weights::open(&folder).unwrap().len(), 1);
+}
+
+#[test]
+fn a_parameter_of_the_name_of_a_state_is_one_of_the_network() {
+    let g = Graph::new();
+    let seed = g.parameter("random_seed", [2], Init::Constant(1.0));
+    let drawn = (seed * g.input("x", [2])).dropout(0.5, g.step(), 3);
+    let mut session = Session::train(&g, drawn.sum(..), Sgd::new(0.1), Device::cpu()).unwrap();
+    session.step(&[("x", &tensor([2], &[1.0, 2.0]))]).unwrap();
+    let weights = session.weights().unwrap();
+    let names: Vec<&str> = weights.names().collect();
+    assert_eq!(names, ["random_seed"]);
 }

@@ -241,7 +241,7 @@ fn owned_parameters(
         let DeclarationKind::Parameter { trainable, .. } = declaration.kind else { continue };
         let ordinal = graph.ordinal(declaration.node)?;
         let layer = innermost[ordinal].or(readers[ordinal].first().copied());
-        let layer = layer.filter(|_| !is_of_the_graph(declaration));
+        let layer = layer.filter(|_| !declaration.is_of_training());
         if let Some(layer) = layer {
             let row = &mut layers[layer];
             let count = if trainable { &mut row.trainable } else { &mut row.states };
@@ -258,12 +258,6 @@ fn owned_parameters(
         });
     }
     Ok(parameters)
-}
-
-/// Whether a state is one that the graph has for itself, whichever layer was the first to need it: the counter of steps, and the seed
-/// of random draws.
-fn is_of_the_graph(declaration: &Declaration) -> bool {
-    declaration.counts_steps() || (declaration.name == "random_seed" && declaration.shape.rank() == 0)
 }
 
 /// A number with its digits in threes: `1,234,567`.

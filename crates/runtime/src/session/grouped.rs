@@ -247,14 +247,14 @@ impl Session {
         let known: Vec<String> = self.by_name().iter().map(|parameter| parameter.name.clone()).collect();
         for name in known {
             let parameter = self.parameters.find(&name)?;
-            let (storage, shape) = (parameter.storage, parameter.shape.clone());
+            let (storage, shape, seeds_draws) = (parameter.storage, parameter.shape.clone(), parameter.seeds_draws());
             if shape.elements() == 0 {
                 continue;
             }
             let value = self.value_of(parameter)?;
             let first = from_first(group, value.data().to_le_bytes(), MOST_SENT)?;
             let mut data = Elements::from_le_bytes(storage, &first);
-            if name == RANDOM_SEED {
+            if seeds_draws {
                 data = moved_on(&data, group.rank());
             }
             let buffer = self.parameters.find(&name)?.buffer();
@@ -289,7 +289,7 @@ impl Session {
     /// Refuses members whose parameters have other bits than the first's.
     fn compare(&self, group: &dyn Group) -> Result<(), Error> {
         let mut hashes: Vec<(String, u64)> = Vec::new();
-        for parameter in self.by_name().into_iter().filter(|parameter| parameter.name != RANDOM_SEED) {
+        for parameter in self.by_name().into_iter().filter(|parameter| !parameter.seeds_draws()) {
             let value = self.value_of(parameter)?;
             hashes.push((parameter.name.clone(), digest(value.data().to_le_bytes())));
         }
@@ -313,7 +313,9 @@ impl Session {
 
     /// The seed of random draws that the first member has, if any are made.
     pub(crate) fn first_random_seed(&self) -> Result<Option<Tensor>, Error> {
-        let Some(parameter) = self.parameters.get(RANDOM_SEED) else { return Ok(None) };
+        let Some(parameter) = self.parameters.get(RANDOM_SEED).filter(|parameter| parameter.seeds_draws()) else {
+            return Ok(None);
+        };
         let rank = self.membership.as_ref().map_or(0, |membership| membership.group.rank());
         let value = self.value_of(parameter)?;
         let back = moved_by(value.data(), STRIDE.wrapping_mul(rank as i32).wrapping_neg());

@@ -58,6 +58,13 @@ pub(super) struct Parameter {
     waited: Option<Tensor>,
 }
 
+impl Parameter {
+    /// Whether random draws begin with this state, and not a parameter that is called so.
+    pub(super) fn seeds_draws(&self) -> bool {
+        self.name == RANDOM_SEED && !self.trainable
+    }
+}
+
 /// Where the value of a parameter is.
 pub(super) enum Place {
     /// On the device, in that buffer: a plan needs it.
@@ -119,7 +126,7 @@ impl Parameters {
             shape: declaration.shape.clone(),
             storage: declaration.storage,
             trainable,
-            is_training_state: declaration.counts_steps() || declaration.name == RANDOM_SEED,
+            is_training_state: declaration.is_of_training(),
             origin: declaration.origin.to_string(),
             place: Place::Initial(init.clone()),
             waited: None,
