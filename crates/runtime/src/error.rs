@@ -297,8 +297,14 @@ pub enum Error {
     )]
     UnknownTapeParameter { name: String, near: Vec<String>, known: String },
 
-    #[error("nothing can be trained: {reason}")]
-    NothingToTrain { reason: String },
+    #[error("{origin}: nothing can be trained: {reason}")]
+    NothingToTrain { origin: String, reason: String },
+
+    #[error(
+        "{origin}: evaluate_batches was given no batch: an epoch has none where there are no samples, or fewer than a batch's and drop_last \
+         leaves these out"
+    )]
+    NoBatches { origin: String },
 
     #[error("an optimiser updates {target}, which is neither a parameter nor state of the graph")]
     UpdateTarget { target: String },

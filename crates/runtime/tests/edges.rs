@@ -1,8 +1,9 @@
 //! Edges where caller and engine meet: optimisers of the caller's own, names taken and freed, shapes at the limits.
 
+use arenagrad::data::Dataset;
 use arenagrad::graph::{Leaf, Op};
 use arenagrad::{
-    Adam, DType, Device, Elements, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor,
+    Adam, DType, Device, Elements, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor, Trainer,
     train::Trained,
 };
 
@@ -52,6 +53,21 @@ fn what_is_trained_has_no_other_next_value() {
     session.step(&[]).expect("a step");
     assert_eq!(session.parameter("w").unwrap().to_f64_vec(), [2.0; 4]);
     assert!(session.parameter("b").unwrap().item().unwrap() < 0.0);
+}
+
+#[test]
+fn an_evaluation_of_no_batches_says_so() {
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| inputs.get("x").sum(..));
+    let double = trainer.add_evaluation(|inputs| vec![inputs.get("x") * 2.0]);
+    let data = Dataset::new().with("x", Tensor::new([3], vec![1.0f32, 2.0, 3.0]).unwrap()).unwrap();
+    let line = line!() + 1;
+    let error = trainer.evaluate_batches(double, &data.batches(4).drop_last()).unwrap_err();
+    assert!(matches!(error, Error::NoBatches { .. }), "{error}");
+    assert!(
+        error.to_string().starts_with(&format!("{}:{line}: evaluate_batches was given no batch", file!())),
+        "{error}"
+    );
+    assert_eq!(trainer.evaluate_batches(double, &data.batches(2)).unwrap()[0].to_f64_vec(), [2.0, 4.0, 6.0]);
 }
 
 #[test]

@@ -138,6 +138,7 @@ fn a_loss_without_parameters_cannot_be_trained() {
         };
         let none = train(|g| g.input("x", [3]).square().sum(..).named("energy"));
         assert!(none.contains("no trainable parameter") && none.contains("energy"), "{none}");
+        assert!(none.starts_with(&format!("{}:{}: nothing can be trained", file!(), line!() - 2)), "{none}");
         train(|g| g.state("s", [], DType::F32, Init::Constant(1.0)).square());
         train(|g| g.scalar(1.0));
         let stopped = train(|g| g.parameter("w", [], Init::Constant(1.0)).stop_gradient().square());

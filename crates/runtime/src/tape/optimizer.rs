@@ -70,10 +70,11 @@ impl TapeOptimizer {
     /// its own state ([`Error::ReservedName`]).
     #[track_caller]
     pub fn new(tape: &Tape, leaves: &[&Variable], optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
-        if leaves.is_empty() {
-            return Err(Error::NothingToTrain { reason: "the optimiser was given no leaves".to_owned() });
-        }
         let origin = Origin::here();
+        if leaves.is_empty() {
+            let reason = "the optimiser was given no leaves".to_owned();
+            return Err(Error::NothingToTrain { origin: origin.to_string(), reason });
+        }
         let mut places = HashMap::new();
         for (place, leaf) in leaves.iter().enumerate() {
             let record = leaf.record();

@@ -306,7 +306,9 @@ fn append_gradients_of<'g>(
                 names(declared)
             ),
         };
-        return Err(Error::NothingToTrain { reason });
+        // Where the loss was made, which says more than where a session was asked for.
+        let origin = graph.node(loss.id()?)?.origin.to_string();
+        return Err(Error::NothingToTrain { origin, reason });
     }
     Ok(trained)
 }

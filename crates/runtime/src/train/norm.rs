@@ -15,7 +15,7 @@ const SMALL: usize = 4096;
 /// first. The three sums are the rows of one reduction, so that a large tensor takes one kernel and all small ones together take one.
 pub(super) fn global_norm<'g>(tensors: &[Expr<'g>], dtype: DType) -> Result<Expr<'g>, Error> {
     let Some(first) = tensors.first() else {
-        return Err(Error::NothingToTrain { reason: "there is no tensor to take the norm of".to_owned() });
+        return Err(Error::OptimizerParts { reason: "there is no tensor to take the norm of".to_owned() });
     };
     let graph = first.graph();
     let Scales { shrink, grow, least } = Scales::of(dtype);

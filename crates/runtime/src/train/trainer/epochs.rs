@@ -1,6 +1,6 @@
 //! Whole epochs of a data set: the shortest loop, and an evaluation of all of it.
 
-use arenagrad_graph::Shape;
+use arenagrad_graph::{Origin, Shape};
 
 use crate::data::{Batches, NamedTensors};
 use crate::error::Error;
@@ -81,7 +81,8 @@ impl Trainer<'_> {
     /// other along the first axis. Scalars become `[batches]`. Of batches that are not shuffled, the results are in the order of the samples.
     ///
     /// Errors: those of the batches and of [`Trainer::evaluate`]; outputs of batches that differ in more than the first axis
-    /// ([`TensorError::Shapes`](crate::TensorError::Shapes)); no batches ([`TensorError::NoTensors`](crate::TensorError::NoTensors)).
+    /// ([`TensorError::Shapes`](crate::TensorError::Shapes)); no batches ([`Error::NoBatches`]).
+    #[track_caller]
     pub fn evaluate_batches(&mut self, function: FunctionId, batches: &Batches) -> Result<Vec<Tensor>, Error> {
         let mut outputs: Vec<Vec<Tensor>> = Vec::new();
         for batch in batches.epoch(0) {
@@ -93,8 +94,8 @@ impl Trainer<'_> {
                 }
             }
         }
-        if outputs.is_empty() {
-            Tensor::concat::<Tensor>(&[], 0)?;
+        if batches.is_empty() {
+            return Err(Error::NoBatches { origin: Origin::here().to_string() });
         }
         outputs.iter().map(|parts| Tensor::concat(parts, 0)).collect()
     }
