@@ -327,6 +327,12 @@ pub enum Error {
     #[error("{variable} requires no gradient, nor does anything that it was made of")]
     NoGradientRequired { variable: String },
 
+    #[error(
+        "{origin}: {variable} is asked for a gradient, but it is {dtype}, and only floats have gradients: cast what it is made of before, \
+         by Tensor::cast(DType::F32)"
+    )]
+    GradientOfNoFloats { origin: String, variable: String, dtype: DType },
+
     #[error("no gradient has reached {variable}: call backward on something that was made of it")]
     NoGradient { variable: String },
 

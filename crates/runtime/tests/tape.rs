@@ -466,9 +466,16 @@ fn doubles_and_integers() {
     let i = &tape.leaf(7) + 1;
     assert_eq!((i.item().unwrap(), i.dtype().unwrap()), (8.0, DType::I32));
     // A leaf of integers that is asked for a gradient has none, and says so.
-    let i = tape.leaf(7).requires_grad();
+    let (i, line) = (tape.leaf(7).requires_grad(), line!());
+    for error in [(&i + 1).backward(), (&i * &i).backward(), i.backward()].map(|result| result.unwrap_err()) {
+        assert!(matches!(error, Error::GradientOfNoFloats { .. }), "{error}");
+        let told = format!("{}:{line}: a leaf of shape [] is asked for a gradient, but it is i32", file!());
+        assert!(error.to_string().starts_with(&told), "{error}");
+    }
+    // What has nothing to do with it is told what it was.
+    assert!(matches!((&tape.leaf(7) + 1).backward(), Err(Error::NoGradientRequired { .. })));
+    i.set_requires_grad(false).unwrap();
     assert!(matches!((&i + 1).backward(), Err(Error::NoGradientRequired { .. })));
-    assert!(i.backward().is_err());
 }
 
 /// An upstream gradient is widened as a leaf is.

@@ -276,10 +276,40 @@ fn usable(tape: &Rc<Inner>, variable: &Variable, origin: Origin) -> Result<(), E
     }
 }
 
+/// Refuses what was made of a variable without floats that was asked for gradients, or is one, as long as that can be seen in the arena.
+fn refuse_without_floats(tape: &Rc<Inner>, record: &Rc<Record>) -> Result<(), Error> {
+    let asked = tape.without_floats.borrow();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let made_of: HashSet<NodeId> = match record.node() {
+        Some(node) => tape.graph.needed(&[node])?.into_iter().collect(),
+        None => HashSet::new(),
+    };
+    for (leaf, origin) in asked.iter() {
+        let Some(leaf) = leaf.upgrade().filter(|leaf| leaf.requires_grad()) else { continue };
+        if Rc::ptr_eq(&leaf, record) || leaf.node().is_some_and(|node| made_of.contains(&node)) {
+            let dtype = match leaf.place() {
+                Place::Value(value) | Place::Node(_, Some(value)) => value.dtype(),
+                Place::Node(node, None) => tape.graph.node(node)?.dtype,
+                Place::Poisoned(error) => return Err(error),
+            };
+            if !dtype.is_float() {
+                let (origin, variable) = (origin.to_string(), leaf.describe());
+                return Err(Error::GradientOfNoFloats { origin, variable, dtype });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Checks that `output` can be differentiated, and finds what derivatives of it flow into.
 fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differentiated, Error> {
     usable(tape, output, origin)?;
     let record = output.record();
+    if !record.requires_grad() || record.is_leaf() {
+        refuse_without_floats(tape, record)?;
+    }
     if !record.requires_grad() {
         return Err(Error::NoGradientRequired { variable: record.describe() });
     }

@@ -47,7 +47,7 @@ pub use variable::{LeafValue, Variable};
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use arenagrad_graph::symbolic::Formula;
 use arenagrad_graph::{Arrangement, Expr, Function, Graph, GraphError, Lender, Node, NodeId, Op, Origin, OwnedGraph};
@@ -116,6 +116,8 @@ pub(crate) struct Inner {
     lender: Rc<dyn Lender>,
     /// Why what an operation asked for could not be had.
     failed: RefCell<Option<Error>>,
+    /// The variables without floats that were asked for gradients, which they cannot have, and where, with some that have died.
+    without_floats: RefCell<Vec<(Weak<Record>, Origin)>>,
     /// How many backward passes have released their graphs.
     epoch: Cell<u64>,
     /// How many nodes the arena may have before what nobody needs is removed.
@@ -152,6 +154,7 @@ impl Tape {
                 asked: RefCell::default(),
                 lender: Rc::new(TapeLender { tape: tape.clone() }),
                 failed: RefCell::default(),
+                without_floats: RefCell::default(),
                 epoch: Cell::new(0),
                 sweep_at: Cell::new(run::LEAST_SWEEP),
                 computed: Cell::new(0),

@@ -60,10 +60,21 @@ impl Variable {
     }
 
     /// Asks for gradients from now on: `let w = tape.leaf(1.0).requires_grad()`. What was recorded from it before has none. A
-    /// result that requires none becomes a leaf that does.
+    /// result that requires none becomes a leaf that does. Only floats have gradients: a backward pass from what was made of others is an error
+    /// that says where they were asked for ([`Error::GradientOfNoFloats`]).
+    #[track_caller]
     pub fn requires_grad(self) -> Variable {
-        self.record.set_requires_grad(true);
+        self.ask_for_gradients(Origin::here());
         self
+    }
+
+    fn ask_for_gradients(&self, origin: Origin) {
+        self.record.set_requires_grad(true);
+        if self.dtype().is_ok_and(|dtype| !dtype.is_float()) {
+            let mut asked = self.tape.without_floats.borrow_mut();
+            asked.retain(|(record, _)| record.upgrade().is_some_and(|record| !Rc::ptr_eq(&record, &self.record)));
+            asked.push((Rc::downgrade(&self.record), origin));
+        }
     }
 
     /// Asks for gradients from now on, as [`Variable::requires_grad`], or for none: a leaf that is frozen is a constant for what
@@ -81,11 +92,16 @@ impl Variable {
     /// ```
     ///
     /// Errors: [`Error::NotFrozen`] for a result that gradients flow through; [`Variable::detach`] makes a constant of it.
+    #[track_caller]
     pub fn set_requires_grad(&self, requires_grad: bool) -> Result<(), Error> {
         if !requires_grad && !self.record.is_leaf() {
             return Err(Error::NotFrozen { variable: self.record.describe() });
         }
-        self.record.set_requires_grad(requires_grad);
+        if requires_grad {
+            self.ask_for_gradients(Origin::here());
+        } else {
+            self.record.set_requires_grad(false);
+        }
         if self.record.uncomputed_node().is_some() {
             // Through what is frozen no gradient flows any more.
             self.tape.records.borrow_mut().open(&self.record);
