@@ -23,6 +23,7 @@ mod embedding_bag;
 mod extremes;
 mod filled;
 mod finite_differences;
+mod floats;
 mod functions;
 mod grid_sample;
 mod grids;

@@ -21,6 +21,7 @@ mod listed;
 mod messages;
 mod messages_attention;
 mod messages_convolution;
+mod messages_floats;
 mod messages_functions;
 mod messages_indexing;
 mod messages_integers;

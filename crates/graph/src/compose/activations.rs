@@ -34,14 +34,18 @@ impl<'g> Expr<'g> {
     /// `1 / sqrt(x)`: infinite at 0, NaN below.
     #[track_caller]
     pub fn rsqrt(self) -> Expr<'g> {
-        let _method = self.enter("rsqrt");
+        let Some(_method) = self.enter_floats("rsqrt", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         1.0 / self.sqrt()
     }
 
     /// The tangent, of radians: `sin x / cos x`.
     #[track_caller]
     pub fn tan(self) -> Expr<'g> {
-        let _method = self.enter("tan");
+        let Some(_method) = self.enter_floats("tan", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.sin() / self.cos()
     }
 
@@ -55,7 +59,9 @@ impl<'g> Expr<'g> {
     /// `x` above 0, else `alpha * (e^x - 1)`; the derivative at 0 is `alpha`.
     #[track_caller]
     pub fn elu(self, alpha: f64) -> Expr<'g> {
-        let _method = self.enter("elu");
+        let Some(_method) = self.enter_floats("elu", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let positive = self.greater(0.0);
         // e^x of a large x would overflow, and its derivative times the 0 that comes back here would be NaN.
         let negative_part = positive.where_(0.0, self);
@@ -65,14 +71,18 @@ impl<'g> Expr<'g> {
     /// The sigmoid linear unit, `x * sigmoid(x)`, also called swish.
     #[track_caller]
     pub fn silu(self) -> Expr<'g> {
-        let _method = self.enter("silu");
+        let Some(_method) = self.enter_floats("silu", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self * self.gate()
     }
 
     /// The Gaussian error linear unit in the form that `form` says.
     #[track_caller]
     pub fn gelu(self, form: Gelu) -> Expr<'g> {
-        let _method = self.enter("gelu");
+        let Some(_method) = self.enter_floats("gelu", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let gate = match form {
             Gelu::Erf => (self * std::f64::consts::FRAC_1_SQRT_2).erf(),
             Gelu::Tanh => {
@@ -89,7 +99,9 @@ impl<'g> Expr<'g> {
     /// Errors: `beta` is 0 or not finite; `threshold` is NaN.
     #[track_caller]
     pub fn softplus(self, beta: f64, threshold: f64) -> Expr<'g> {
-        let method = self.enter("softplus");
+        let Some(method) = self.enter_floats("softplus", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if beta == 0.0 || !beta.is_finite() {
             return self.graph().refuse("softplus", "beta", beta, "a finite number other than 0");
         }
@@ -108,7 +120,9 @@ impl<'g> Expr<'g> {
     /// `ln(sigmoid(x)) = -softplus(-x)`, finite for every finite `x`.
     #[track_caller]
     pub fn log_sigmoid(self) -> Expr<'g> {
-        let _method = self.enter("log_sigmoid");
+        let Some(_method) = self.enter_floats("log_sigmoid", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         -(-self).softplus(1.0, SOFTPLUS_IS_LINEAR)
     }
 

@@ -40,7 +40,9 @@ impl<'g> Expr<'g> {
     /// Further axes, weights, ignored labels and smoothing: [`Expr::cross_entropy_with`].
     #[track_caller]
     pub fn cross_entropy(self, targets: Expr<'g>) -> Expr<'g> {
-        let _method = self.enter("cross_entropy");
+        let Some(_method) = self.enter_floats("cross_entropy", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.cross_entropy_with(targets, CrossEntropy::default())
     }
 
@@ -51,7 +53,9 @@ impl<'g> Expr<'g> {
     /// With probabilities the mean is over the samples, whatever the weights, and there is no ignored label, as in PyTorch.
     #[track_caller]
     pub fn cross_entropy_with(self, targets: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
-        let _method = self.enter("cross_entropy_with");
+        let Some(_method) = self.enter_floats("cross_entropy_with", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = self.graph().origin_or(Origin::here());
         let poisoned = Expr::poisoned(self.graph());
         if self.same_graph(targets, "cross_entropy", origin).is_none() {
@@ -116,14 +120,18 @@ impl<'g> Expr<'g> {
     /// The mean negative log-likelihood of logarithms of probabilities `[n, classes]` at class indices `[n]`: `-x[label]`.
     #[track_caller]
     pub fn nll_loss(self, labels: Expr<'g>) -> Expr<'g> {
-        let _method = self.enter("nll_loss");
+        let Some(_method) = self.enter_floats("nll_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.nll_loss_with(labels, CrossEntropy::default())
     }
 
     /// [`Expr::nll_loss`] of `[n, classes, d1, ..]` with options, of which `label_smoothing` must be 0.
     #[track_caller]
     pub fn nll_loss_with(self, labels: Expr<'g>, options: CrossEntropy<'g>) -> Expr<'g> {
-        let _method = self.enter("nll_loss_with");
+        let Some(_method) = self.enter_floats("nll_loss_with", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if options.label_smoothing != 0.0 {
             let expected = "0 (only cross_entropy smooths labels)";
             return self.graph().refuse("nll_loss", "label_smoothing", options.label_smoothing, expected);

@@ -10,7 +10,9 @@ impl<'g> Expr<'g> {
     /// Errors: `p` or `eps` is NaN; an axis that there is not.
     #[track_caller]
     pub fn normalize(self, p: f64, axis: isize, eps: f64) -> Expr<'g> {
-        let _method = self.enter("normalize");
+        let Some(_method) = self.enter_floats("normalize", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self / self.norm(p, axis).clamp(Some(eps), None).unsqueeze(axis)
     }
 
@@ -29,7 +31,9 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn pairwise_distance(self, other: Expr<'g>, p: f64, eps: f64) -> Expr<'g> {
-        let _method = self.enter("pairwise_distance");
+        let Some(_method) = self.enter_floats("pairwise_distance", &[Some(other)]) else {
+            return Expr::poisoned(self.graph());
+        };
         (self - other + eps).norm(p, -1)
     }
 
@@ -40,7 +44,9 @@ impl<'g> Expr<'g> {
     /// Errors: shapes that do not broadcast; an axis that there is not.
     #[track_caller]
     pub fn cosine_similarity(self, other: Expr<'g>, axis: isize, eps: f64) -> Expr<'g> {
-        let method = self.enter("cosine_similarity");
+        let Some(method) = self.enter_floats("cosine_similarity", &[Some(other)]) else {
+            return Expr::poisoned(self.graph());
+        };
         match self.broadcast_pair(other, "cosine_similarity", method.origin()) {
             Some((lhs, rhs)) => {
                 let [lhs, rhs] = [lhs, rhs].map(|id| Expr::from_id(self.graph(), id));

@@ -3,7 +3,7 @@
 
 use std::f64::consts::{LN_2, PI};
 
-use crate::expr::{Expr, IntoExpr};
+use crate::expr::{Expr, IntoExpr, Operand};
 use crate::function::{Context, Function};
 
 impl<'g> Expr<'g> {
@@ -18,7 +18,9 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn frac(self) -> Expr<'g> {
-        let _method = self.enter("frac");
+        let Some(_method) = self.enter_floats("frac", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self - self.trunc()
     }
 
@@ -34,11 +36,10 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn lerp(self, end: impl IntoExpr<'g>, weight: impl IntoExpr<'g>) -> Expr<'g> {
-        let method = self.enter("lerp");
         let (end, weight) = (end.into_operand(), weight.into_operand());
-        if self.same_graph_all(&[end.expr(), weight.expr()], "lerp", method.origin()).is_none() {
+        let Some(method) = self.enter_floats("lerp", &[end.expr(), weight.expr()]) else {
             return Expr::poisoned(self.graph());
-        }
+        };
         let (end, weight) = (end.beside(self, method.origin()), weight.beside(self, method.origin()));
         let distance = end - self;
         // From the nearer end, whose rounding is the smaller one. A weight that is not near counts as 0 there, for an infinite one times the
@@ -51,7 +52,9 @@ impl<'g> Expr<'g> {
     /// `sin(pi x) / (pi x)`, and 1 at 0, where all derivatives are right too: up to 1/2 it is its power series.
     #[track_caller]
     pub fn sinc(self) -> Expr<'g> {
-        let _method = self.enter("sinc");
+        let Some(_method) = self.enter_floats("sinc", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let is_near = self.abs().less(0.5);
         let near = is_near.where_(self, 0.0) * PI;
         let square = near * near;
@@ -73,11 +76,10 @@ impl<'g> Expr<'g> {
     /// The derivatives are `ln y` and `x / y`, and 0 where the logarithm was left out.
     #[track_caller]
     pub fn xlogy(self, y: impl IntoExpr<'g>) -> Expr<'g> {
-        let method = self.enter("xlogy");
         let y = y.into_operand();
-        if self.same_graph_all(&[y.expr()], "xlogy", method.origin()).is_none() {
+        let Some(method) = self.enter_floats("xlogy", &[y.expr()]) else {
             return Expr::poisoned(self.graph());
-        }
+        };
         let y = y.beside(self, method.origin());
         let is_left_out = self.equal(0.0) & (y.less_equal(0.0) | y.equal(f64::INFINITY));
         is_left_out.where_(0.0, self * is_left_out.where_(1.0, y).log())
@@ -90,7 +92,9 @@ impl<'g> Expr<'g> {
     /// Errors: an `eps` of NaN.
     #[track_caller]
     pub fn logit(self, eps: Option<f64>) -> Expr<'g> {
-        let _method = self.enter("logit");
+        let Some(_method) = self.enter_floats("logit", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let x = match eps {
             Some(eps) if eps.is_nan() => return self.graph().refuse("logit", "eps", eps, "a number"),
             // In this order, so that with an `eps` past 1/2 each element goes to the bound that it is outside of first.
@@ -147,22 +151,28 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn logaddexp(self, other: impl IntoExpr<'g>) -> Expr<'g> {
-        let _method = self.enter("logaddexp");
+        let other = other.into_operand();
+        let Some(_method) = self.enter_floats("logaddexp", &[other.expr()]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.log_of_sum("logaddexp", other, 1.0)
     }
 
     /// `log2(2^x + 2^y)`, as [`Expr::logaddexp`].
     #[track_caller]
     pub fn logaddexp2(self, other: impl IntoExpr<'g>) -> Expr<'g> {
-        let _method = self.enter("logaddexp2");
+        let other = other.into_operand();
+        let Some(_method) = self.enter_floats("logaddexp2", &[other.expr()]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.log_of_sum("logaddexp2", other, LN_2)
     }
 
     /// The logarithm of the sum of two powers, to the base whose natural logarithm is `ln_base`.
     #[track_caller]
-    fn log_of_sum(self, op: &'static str, other: impl IntoExpr<'g>, ln_base: f64) -> Expr<'g> {
+    fn log_of_sum(self, op: &'static str, other: Operand<'g>, ln_base: f64) -> Expr<'g> {
         let origin = self.graph().origin_or(crate::node::Origin::here());
-        match self.broadcast_pair(other.into_operand().beside(self, origin), op, origin) {
+        match self.broadcast_pair(other.beside(self, origin), op, origin) {
             Some((lhs, rhs)) => {
                 let operands = [lhs, rhs].map(|id| Expr::from_id(self.graph(), id));
                 self.graph().apply(&LogOfSum { ln_base }, &operands)

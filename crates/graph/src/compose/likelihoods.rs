@@ -42,7 +42,9 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn poisson_nll_loss(self, target: Expr<'g>, options: PoissonNll) -> Expr<'g> {
-        let _method = self.enter("poisson_nll_loss");
+        let Some(_method) = self.enter_floats("poisson_nll_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if self.form_shared_with(target, "poisson_nll_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -73,7 +75,9 @@ impl<'g> Expr<'g> {
         eps: f64,
         reduction: Reduction,
     ) -> Expr<'g> {
-        let method = self.enter("gaussian_nll_loss");
+        let Some(method) = self.enter_floats("gaussian_nll_loss", &[Some(variance)]) else {
+            return Expr::poisoned(self.graph());
+        };
         let (op, origin, poisoned) = ("gaussian_nll_loss", method.origin(), Expr::poisoned(self.graph()));
         if eps.is_nan() || eps <= 0.0 {
             return self.graph().refuse(op, "eps", eps, "a number above 0");

@@ -34,7 +34,9 @@ impl<'g> Expr<'g> {
     /// The squared error, `(x - t)^2`.
     #[track_caller]
     pub fn mse_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("mse_loss");
+        let Some(_method) = self.enter_loss("mse_loss", reduction) else {
+            return Expr::poisoned(self.graph());
+        };
         if self.shape_shared_with(target, "mse_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -44,7 +46,9 @@ impl<'g> Expr<'g> {
     /// The absolute error, `|x - t|`, with derivative 0 where they are equal.
     #[track_caller]
     pub fn l1_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("l1_loss");
+        let Some(_method) = self.enter_loss("l1_loss", reduction) else {
+            return Expr::poisoned(self.graph());
+        };
         if self.shape_shared_with(target, "l1_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -54,7 +58,9 @@ impl<'g> Expr<'g> {
     /// With `d = |x - t|`: `d^2 / 2` up to `delta`, and `delta * (d - delta / 2)` past it. Errors: `delta` is not above 0.
     #[track_caller]
     pub fn huber_loss(self, target: Expr<'g>, delta: f64, reduction: Reduction) -> Expr<'g> {
-        let method = self.enter("huber_loss");
+        let Some(method) = self.enter_floats("huber_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if delta.is_nan() || delta <= 0.0 {
             return self.graph().refuse("huber_loss", "delta", delta, "a number above 0");
         }
@@ -79,7 +85,9 @@ impl<'g> Expr<'g> {
     /// Errors: `beta` is below 0.
     #[track_caller]
     pub fn smooth_l1_loss(self, target: Expr<'g>, beta: f64, reduction: Reduction) -> Expr<'g> {
-        let method = self.enter("smooth_l1_loss");
+        let Some(method) = self.enter_floats("smooth_l1_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if beta.is_nan() || beta < 0.0 {
             return self.graph().refuse("smooth_l1_loss", "beta", beta, "a number not below 0");
         }
@@ -102,7 +110,9 @@ impl<'g> Expr<'g> {
     /// logarithms as they were cut off.
     #[track_caller]
     pub fn binary_cross_entropy(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let method = self.enter("binary_cross_entropy");
+        let Some(method) = self.enter_floats("binary_cross_entropy", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if self.form_shared_with(target, "binary_cross_entropy").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -118,7 +128,9 @@ impl<'g> Expr<'g> {
     /// otherwise. The derivative is `sigmoid(x) - t`; by the target it is `-x`, and 0 where an infinite logit agrees with it.
     #[track_caller]
     pub fn binary_cross_entropy_with_logits(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("binary_cross_entropy_with_logits");
+        let Some(_method) = self.enter_floats("binary_cross_entropy_with_logits", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.binary_cross_entropy_with_logits_weighted(target, None, None, reduction)
     }
 
@@ -133,7 +145,10 @@ impl<'g> Expr<'g> {
         pos_weight: Option<Expr<'g>>,
         reduction: Reduction,
     ) -> Expr<'g> {
-        let _method = self.enter("binary_cross_entropy_with_logits_weighted");
+        let Some(_method) = self.enter_floats("binary_cross_entropy_with_logits_weighted", &[weight, pos_weight])
+        else {
+            return Expr::poisoned(self.graph());
+        };
         let Some(shape) = self.form_shared_with(target, "binary_cross_entropy_with_logits") else {
             return Expr::poisoned(self.graph());
         };
@@ -169,7 +184,9 @@ impl<'g> Expr<'g> {
     /// calls `batchmean`. [`Reduction::Mean`] divides by the number of elements.
     #[track_caller]
     pub fn kl_div(self, target: Expr<'g>, log_target: bool, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("kl_div");
+        let Some(_method) = self.enter_floats("kl_div", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if self.form_shared_with(target, "kl_div").is_none() {
             return Expr::poisoned(self.graph());
         }

@@ -35,14 +35,18 @@ impl<'g> Expr<'g> {
     /// `-t` where the loss is above 0. All three broadcast to one shape, as in PyTorch.
     #[track_caller]
     pub fn margin_ranking_loss(self, other: Expr<'g>, target: Expr<'g>, margin: f64, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("margin_ranking_loss");
+        let Some(_method) = self.enter_loss("margin_ranking_loss", reduction) else {
+            return Expr::poisoned(self.graph());
+        };
         reduction.of((margin - target * (self - other)).relu())
     }
 
     /// Of distances `x`: `x` where `t` is 1, and `max(0, margin - x)` where it is -1. PyTorch's default of the margin is 1.
     #[track_caller]
     pub fn hinge_embedding_loss(self, target: Expr<'g>, margin: f64, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("hinge_embedding_loss");
+        let Some(_method) = self.enter_loss("hinge_embedding_loss", reduction) else {
+            return Expr::poisoned(self.graph());
+        };
         if self.shape_shared_with(target, "hinge_embedding_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -54,7 +58,9 @@ impl<'g> Expr<'g> {
     /// `ln(1 + e^(-t x))`, finite for every finite product. The derivative in `x` is `-t sigmoid(-t x)`.
     #[track_caller]
     pub fn soft_margin_loss(self, target: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let _method = self.enter("soft_margin_loss");
+        let Some(_method) = self.enter_floats("soft_margin_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if self.shape_shared_with(target, "soft_margin_loss").is_none() {
             return Expr::poisoned(self.graph());
         }
@@ -74,7 +80,9 @@ impl<'g> Expr<'g> {
         margin: f64,
         reduction: Reduction,
     ) -> Expr<'g> {
-        let method = self.enter("cosine_embedding_loss");
+        let Some(method) = self.enter_floats("cosine_embedding_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let (op, origin, poisoned) = ("cosine_embedding_loss", method.origin(), Expr::poisoned(self.graph()));
         let Some(shape) = self.shape_shared_with(other, op) else { return poisoned };
         let rank = shape.rank();
@@ -105,7 +113,9 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn triplet_margin_loss(self, positive: Expr<'g>, negative: Expr<'g>, options: TripletMargin) -> Expr<'g> {
-        let _method = self.enter("triplet_margin_loss");
+        let Some(_method) = self.enter_floats("triplet_margin_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         for operand in [positive, negative] {
             if self.shape_shared_with(operand, "triplet_margin_loss").is_none() {
                 return Expr::poisoned(self.graph());
@@ -133,7 +143,9 @@ impl<'g> Expr<'g> {
         weight: Option<Expr<'g>>,
         reduction: Reduction,
     ) -> Expr<'g> {
-        let method = self.enter("multi_margin_loss");
+        let Some(method) = self.enter_floats("multi_margin_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let (op, origin, poisoned) = ("multi_margin_loss", method.origin(), Expr::poisoned(self.graph()));
         if p != 1 && p != 2 {
             return self.graph().refuse(op, "p", f64::from(p), "1 or 2");
@@ -177,7 +189,9 @@ impl<'g> Expr<'g> {
     /// Errors: labels that are not i32; other shapes. A label past the classes is NaN, and its gradient too.
     #[track_caller]
     pub fn multilabel_margin_loss(self, labels: Expr<'g>, reduction: Reduction) -> Expr<'g> {
-        let method = self.enter("multilabel_margin_loss");
+        let Some(method) = self.enter_floats("multilabel_margin_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let (op, origin, poisoned) = ("multilabel_margin_loss", method.origin(), Expr::poisoned(self.graph()));
         let Some(shape) = self.rows_of_classes(op) else { return poisoned };
         if self.shape_shared_with(labels, op).is_none() {
@@ -224,7 +238,9 @@ impl<'g> Expr<'g> {
         weight: Option<Expr<'g>>,
         reduction: Reduction,
     ) -> Expr<'g> {
-        let _method = self.enter("multilabel_soft_margin_loss");
+        let Some(_method) = self.enter_floats("multilabel_soft_margin_loss", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let loss = self.binary_cross_entropy_with_logits_weighted(target, weight, None, Reduction::None);
         reduction.of(loss.mean([-1]))
     }

@@ -15,7 +15,9 @@ impl<'g> Expr<'g> {
     /// elements that are all equal are divided by 0.
     #[track_caller]
     pub fn layer_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
-        let _method = self.enter("layer_norm");
+        let Some(_method) = self.enter_floats("layer_norm", &[weight, bias]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("layer_norm", origin, |_, node| node.shape.clone()) else { return self };
         if self.same_graph_all(&[weight, bias], "layer_norm", origin).is_none() {
@@ -33,7 +35,9 @@ impl<'g> Expr<'g> {
     /// `x / sqrt(mean(x^2) + eps) * weight`, the mean over `axes`. `weight` has the extents of `axes`, in order.
     #[track_caller]
     pub fn rms_norm(self, axes: impl Axes, weight: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
-        let _method = self.enter("rms_norm");
+        let Some(_method) = self.enter_floats("rms_norm", &[weight]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("rms_norm", origin, |_, node| node.shape.clone()) else { return self };
         if self.same_graph_all(&[weight], "rms_norm", origin).is_none() {
@@ -55,7 +59,9 @@ impl<'g> Expr<'g> {
     /// variance 1, then each channel scaled by `weight` and shifted by `bias`, both `[c]`.
     #[track_caller]
     pub fn group_norm(self, groups: usize, weight: Option<Expr<'g>>, bias: Option<Expr<'g>>, eps: f64) -> Expr<'g> {
-        let _method = self.enter("group_norm");
+        let Some(_method) = self.enter_floats("group_norm", &[weight, bias]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.channelled("group_norm") else { return Expr::poisoned(self.graph()) };
         if self.same_graph_all(&[weight, bias], "group_norm", origin).is_none() {
@@ -78,7 +84,9 @@ impl<'g> Expr<'g> {
     /// what running statistics are made of.
     #[track_caller]
     pub fn batch_statistics(self) -> (Expr<'g>, Expr<'g>) {
-        let _method = self.enter("batch_statistics");
+        let Some(_method) = self.enter_floats("batch_statistics", &[]) else {
+            return (Expr::poisoned(self.graph()), Expr::poisoned(self.graph()));
+        };
         let Some(shape) = self.channelled("batch_statistics") else {
             return (Expr::poisoned(self.graph()), Expr::poisoned(self.graph()));
         };
@@ -112,7 +120,9 @@ impl<'g> Expr<'g> {
         bias: Option<Expr<'g>>,
         eps: f64,
     ) -> Expr<'g> {
-        let method = self.enter("batch_norm");
+        let Some(method) = self.enter_floats("batch_norm", &[Some(mean), Some(variance), weight, bias]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = method.origin();
         let Some(shape) = self.channelled("batch_norm") else { return Expr::poisoned(self.graph()) };
         if self.same_graph_all(&[Some(mean), Some(variance), weight, bias], "batch_norm", origin).is_none() {

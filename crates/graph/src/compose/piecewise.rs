@@ -32,7 +32,9 @@ impl<'g> Expr<'g> {
     /// A sigmoid of straight pieces: 0 up to -3, `x / 6 + 1/2` in between, and 1 from 3 on. The derivative is 1/6 strictly in between.
     #[track_caller]
     pub fn hardsigmoid(self) -> Expr<'g> {
-        let _method = self.enter("hardsigmoid");
+        let Some(_method) = self.enter_floats("hardsigmoid", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         // Bounded before 3 is added: next to a corner the sum rounds to the corner.
         (self.hardtanh(-3.0, 3.0) + 3.0) / 6.0
     }
@@ -41,7 +43,9 @@ impl<'g> Expr<'g> {
     /// `x / 3 + 1/2` in between, and 1 from 3 on.
     #[track_caller]
     pub fn hardswish(self) -> Expr<'g> {
-        let method = self.enter("hardswish");
+        let Some(method) = self.enter_floats("hardswish", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         // Said outright: the product's own derivative has a term of infinity times 0 at an infinite element.
         let slope = self.less_equal(-3.0).where_(0.0, self.greater_equal(3.0).where_(1.0, self / 3.0 + 0.5));
         (self * self.hardsigmoid()).with_slope(self, slope, method.origin())
@@ -53,7 +57,9 @@ impl<'g> Expr<'g> {
     /// Errors: `lambda` is NaN.
     #[track_caller]
     pub fn hardshrink(self, lambda: f64) -> Expr<'g> {
-        let _method = self.enter("hardshrink");
+        let Some(_method) = self.enter_floats("hardshrink", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if lambda.is_nan() {
             return self.graph().refuse("hardshrink", "lambda", lambda, "a number");
         }
@@ -66,7 +72,9 @@ impl<'g> Expr<'g> {
     /// Errors: `lambda` is below 0 or NaN.
     #[track_caller]
     pub fn softshrink(self, lambda: f64) -> Expr<'g> {
-        let _method = self.enter("softshrink");
+        let Some(_method) = self.enter_floats("softshrink", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if lambda.is_nan() || lambda < 0.0 {
             return self.graph().refuse("softshrink", "lambda", lambda, "a number not below 0");
         }
@@ -100,12 +108,11 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn prelu(self, weight: Expr<'g>) -> Expr<'g> {
-        let method = self.enter("prelu");
+        let Some(method) = self.enter_floats("prelu", &[Some(weight)]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = method.origin();
         let poisoned = Expr::poisoned(self.graph());
-        if self.same_graph(weight, "prelu", origin).is_none() {
-            return poisoned;
-        }
         let shapes = (
             self.read("prelu", origin, |_, node| node.shape.clone()),
             weight.read("prelu", origin, |_, node| node.shape.clone()),

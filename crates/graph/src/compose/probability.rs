@@ -10,7 +10,9 @@ impl<'g> Expr<'g> {
     /// PyTorch's `special.ndtr`. The derivative is the density, `e^(-x^2 / 2) / sqrt(2 pi)`. Floats.
     #[track_caller]
     pub fn ndtr(self) -> Expr<'g> {
-        let _method = self.enter("ndtr");
+        let Some(_method) = self.enter_floats("ndtr", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         (self * -FRAC_1_SQRT_2).erfc() * 0.5
     }
 
@@ -27,7 +29,9 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn log_ndtr(self) -> Expr<'g> {
-        let _method = self.enter("log_ndtr");
+        let Some(_method) = self.enter_floats("log_ndtr", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.graph().apply(&LogNdtr, &[self])
     }
 }

@@ -11,7 +11,9 @@ impl<'g> Expr<'g> {
     /// `x tanh(softplus(x))`, by Misra, "Mish" (2019). Finite for every finite `x`.
     #[track_caller]
     pub fn mish(self) -> Expr<'g> {
-        let _method = self.enter("mish");
+        let Some(_method) = self.enter_floats("mish", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self * self.softplus(1.0, 20.0).tanh_of_kept()
     }
 
@@ -19,7 +21,9 @@ impl<'g> Expr<'g> {
     /// `scale x` above 0, else `scale alpha (e^x - 1)`, with `scale` 1.0507.. and `alpha` 1.6732... The derivative at 0 is `scale alpha`.
     #[track_caller]
     pub fn selu(self) -> Expr<'g> {
-        let _method = self.enter("selu");
+        let Some(_method) = self.enter_floats("selu", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         self.elu(SELU_ALPHA) * SELU_SCALE
     }
 
@@ -29,7 +33,9 @@ impl<'g> Expr<'g> {
     /// Errors: `alpha` is 0 or not finite.
     #[track_caller]
     pub fn celu(self, alpha: f64) -> Expr<'g> {
-        let _method = self.enter("celu");
+        let Some(_method) = self.enter_floats("celu", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         if alpha == 0.0 || !alpha.is_finite() {
             return self.graph().refuse("celu", "alpha", alpha, "a finite number other than 0");
         }
@@ -41,7 +47,9 @@ impl<'g> Expr<'g> {
     /// `x / (1 + |x|)`. The derivative is `1 / (1 + |x|)^2`.
     #[track_caller]
     pub fn softsign(self) -> Expr<'g> {
-        let method = self.enter("softsign");
+        let Some(method) = self.enter_floats("softsign", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let divisor = self.abs() + 1.0;
         // By the rule of quotients it is a difference of two numbers next to one another where x is large.
         (self / divisor).with_slope(self, 1.0 / (divisor * divisor), method.origin())
@@ -50,7 +58,9 @@ impl<'g> Expr<'g> {
     /// `x - tanh(x)`. The derivative is `tanh(x)^2`.
     #[track_caller]
     pub fn tanhshrink(self) -> Expr<'g> {
-        let method = self.enter("tanhshrink");
+        let Some(method) = self.enter_floats("tanhshrink", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let tanh = self.tanh_of_kept();
         (self - tanh).with_slope(self, tanh * tanh, method.origin())
     }
@@ -68,7 +78,9 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn glu(self, axis: isize) -> Expr<'g> {
-        let method = self.enter("glu");
+        let Some(method) = self.enter_floats("glu", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = method.origin();
         let Some(shape) = self.read("glu", origin, |_, node| node.shape.clone()) else { return self };
         let axis = match self.resolve_axis("glu", &shape, axis, origin) {

@@ -41,7 +41,9 @@ impl<'g> Expr<'g> {
     /// at infinite elements that make the result infinite, and 0 at finite ones beside them, however large.
     #[track_caller]
     pub fn logsumexp(self, axes: impl Axes) -> Expr<'g> {
-        let _method = self.enter("logsumexp");
+        let Some(_method) = self.enter_floats("logsumexp", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("logsumexp", origin, |_, node| node.shape.clone()) else { return self };
         match self.resolve_axes("logsumexp", &shape, &axes, origin) {
@@ -53,7 +55,9 @@ impl<'g> Expr<'g> {
     /// [`Expr::logsumexp`]; the reduced axes keep extent 1.
     #[track_caller]
     pub fn logsumexp_keepdims(self, axes: impl Axes) -> Expr<'g> {
-        let _method = self.enter("logsumexp_keepdims");
+        let Some(_method) = self.enter_floats("logsumexp_keepdims", &[]) else {
+            return Expr::poisoned(self.graph());
+        };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("logsumexp", origin, |_, node| node.shape.clone()) else { return self };
         let set = match self.resolve_axes("logsumexp", &shape, &axes, origin) {
