@@ -322,6 +322,33 @@ fn results<'g>(case: &Case, x: &[Expr<'g>], carries: usize, elements: usize) -> 
 }
 
 #[test]
+fn a_carry_is_read_as_a_round_finds_it_where_its_kernel_is_cut() {
+    let g = Graph::new();
+    let (x, w, xs) = (g.input("x", []), g.input("w", []), g.input("xs", [4]));
+    let looped = g.scan(&[x], &[xs], |carries, elements| {
+        let next = (carries[0] * w + elements[0]).sin();
+        (vec![next], vec![next * carries[0]])
+    });
+    let Scanned { carries, outputs } = looped.unwrap();
+    let (mut last, mut sum) = (x, g.zeros([], DType::F32));
+    for place in 0..4 {
+        let next = (last * w + xs.slice(0, place, place + 1).reshape([])).sin();
+        (last, sum) = (next, sum + next * last);
+    }
+    // The loop of the second derivative has more leaves than a kernel of a GPU may bind, and several of its kernels read a carry.
+    let mut wanted = Vec::new();
+    for loss in [carries[0] * outputs[0].sum(0), last * sum] {
+        let [first] = loss.grad([x]).unwrap();
+        wanted.extend(first.grad([w]).unwrap());
+    }
+    let given = given([("x", vec![1.0]), ("w", vec![0.5]), ("xs", vec![0.1, 0.2, -0.3, 0.4])]);
+    for device in devices() {
+        let found = numbers(&g, &wanted, &given, &device);
+        assert_close(&found[0], &found[1], 1e-4, &device.to_string());
+    }
+}
+
+#[test]
 fn a_cell_is_trained() {
     for device in devices() {
         let g = Graph::new();

@@ -5,7 +5,7 @@
 //! part reads from memory what an earlier part computed. A cluster's parts run one after the other, so they have no cycle
 //! either. This is the only place that knows the limits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use arenagrad_kernels::{Space, View};
 
@@ -14,6 +14,7 @@ use crate::plan::cluster::{Cluster, Clusters, NONE};
 use crate::plan::entries::{Entry, Work};
 use crate::plan::layout::Layout;
 use crate::plan::recompute::Storage;
+use crate::plan::update::Updates;
 
 /// The most entries that a kernel computes: more gives nothing, and the CPU's registers leave the nearest cache.
 const MOST_MEMBERS: usize = 64;
@@ -28,38 +29,46 @@ pub(crate) struct Part {
     pub(crate) border: Border,
 }
 
-/// The parts of all clusters, in order of their clusters. What is read across a cut becomes stored. `overwrites` has the next values of parameters,
-/// and the parameter that each will be written over: such a pair takes one binding. A kernel has `bindings` at most.
+/// The parts of all clusters, in order of their clusters. What is read across a cut becomes stored. A parameter and the next value that is certain
+/// to be written over it take one binding. A later part of the cluster that reads the parameter may need what the next value's part computes, and
+/// would then have to run before and after it: a cut between the two makes the update uncertain. A kernel has `bindings` at most.
 pub(crate) fn divide(
     entries: &[Entry],
     clusters: &Clusters,
     storage: &mut Storage,
-    overwrites: &HashMap<u32, u32>,
+    updates: &mut Updates,
     bindings: usize,
 ) -> Vec<Part> {
+    let overwrites = updates.overwrites();
     let mut divider = Divider {
         entries,
         clusters,
-        overwrites,
+        overwrites: &overwrites,
         bindings,
         last_use: vec![0; entries.len()],
         is_needed: vec![false; entries.len()],
+        separated: HashSet::new(),
     };
     let mut parts = Vec::new();
     for cluster in 0..clusters.list.len() {
         divider.divide(cluster as u32, storage, &mut parts);
     }
+    updates.make_uncertain(&divider.separated);
     parts
 }
 
 struct Divider<'a> {
     entries: &'a [Entry],
     clusters: &'a Clusters,
+    /// The parameter that each next value is written over, where that is certain.
     overwrites: &'a HashMap<u32, u32>,
     bindings: usize,
-    /// For each member of the cluster at hand the place of its last reader among the members that are kept.
+    /// For each member of the cluster at hand, and for each parameter that a member is written over, the place of its last reader among the members
+    /// that are kept.
     last_use: Vec<u32>,
     is_needed: Vec<bool>,
+    /// The next values whose parameter is read behind the end of their part.
+    separated: HashSet<u32>,
 }
 
 impl Divider<'_> {
@@ -68,13 +77,13 @@ impl Divider<'_> {
         let kept = self.kept(number, storage);
         for (place, &member) in kept.iter().enumerate() {
             self.last_use[member as usize] = place as u32;
+            if let Some(&parameter) = self.overwrites.get(&member) {
+                self.last_use[parameter as usize] = 0;
+            }
         }
         for (place, &member) in kept.iter().enumerate() {
-            storage.for_each_read(self.entries, member, &mut |read| {
-                if self.clusters.home[read.base as usize] == number {
-                    self.last_use[read.base as usize] = place as u32;
-                }
-            });
+            // What is neither a member nor such a parameter is never asked for.
+            storage.for_each_read(self.entries, member, &mut |read| self.last_use[read.base as usize] = place as u32);
         }
         // Results of attention are computed together, however many buffers that binds: its kernel sees to it.
         if cluster.anchor.is_some_and(|anchor| matches!(self.entries[anchor as usize].work, Work::Attention(_))) {
@@ -88,6 +97,11 @@ impl Divider<'_> {
             let end = self.longest_part(cluster, &kept, start, storage);
             for &member in &kept[start..end] {
                 storage.is_stored[member as usize] |= self.last_use[member as usize] as usize >= end;
+                if let Some(&parameter) = self.overwrites.get(&member)
+                    && self.last_use[parameter as usize] as usize >= end
+                {
+                    self.separated.insert(member);
+                }
             }
             let border = if start > 0 { Border::Limits } else { cluster.border };
             parts.push(Part { cluster: number, members: kept[start..end].to_vec(), border });
@@ -150,8 +164,11 @@ impl Divider<'_> {
             });
             let is_written =
                 |&&member: &&u32| storage.is_stored[member as usize] || self.last_use[member as usize] as usize > place;
-            let is_in_place =
-                |&&member: &&u32| self.overwrites.get(&member).is_some_and(|parameter| bases.contains(parameter));
+            let is_in_place = |&&member: &&u32| {
+                self.overwrites.get(&member).is_some_and(|parameter| {
+                    bases.contains(parameter) && self.last_use[*parameter as usize] as usize <= place
+                })
+            };
             let written = inside.iter().filter(is_written).filter(|member| !is_in_place(member)).count();
             let read = if is_flat { distinct.len() } else { bases.len() };
             if read + written <= self.bindings {

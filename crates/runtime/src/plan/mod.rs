@@ -20,6 +20,8 @@ mod divide;
 mod entries;
 mod layers;
 mod layout;
+#[cfg(test)]
+mod limit_tests;
 pub(crate) mod looped;
 mod memory;
 mod merge;
@@ -353,7 +355,7 @@ impl Passes {
             channels::merge_channels(&entries, &mut clusters, &storage, bindings);
         }
         let mut updates = Updates::new(&entries, &clusters, &storage, pairs, &read_outputs);
-        let parts = divide::divide(&entries, &clusters, &mut storage, &updates.overwrites(), bindings);
+        let parts = divide::divide(&entries, &clusters, &mut storage, &mut updates, bindings);
         let mut steps = step::steps(&entries, &clusters, &storage, &parts, &loops);
         if request.target.pads_operands {
             padding::pad_in_products(&entries, &mut steps, &required);

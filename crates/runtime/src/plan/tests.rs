@@ -212,6 +212,18 @@ fn a_parameter_that_is_still_read_is_copied_at_the_end() {
 }
 
 #[test]
+fn a_next_value_that_is_cut_from_a_later_reader_of_its_parameter_is_not_counted_as_in_place() {
+    check("update_cut", |g| {
+        let carry = parameter(g, "carry", [16]);
+        let leaves: Vec<Expr<'_>> = (0..8).map(|n| g.input(format!("x{n}"), [16])).collect();
+        let sum = leaves[..6].iter().fold(carry, |sum, &leaf| sum + leaf);
+        let next = sum.tanh();
+        let last = leaves[6..].iter().fold(next * carry, |product, &leaf| product * leaf);
+        Wanted { outputs: vec![sum, last], updates: vec![(0, next.id().unwrap())] }
+    });
+}
+
+#[test]
 fn a_loop() {
     check("loop", |g| {
         let (x, h) = (g.input("x", [6, 4, 3]), g.input("h", [4, 5]));

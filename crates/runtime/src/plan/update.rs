@@ -75,6 +75,16 @@ impl Updates {
         Updates { pairs, direct: certain.clone(), certain }
     }
 
+    /// Counts on the updates with these next values no more. They may turn out to be possible still.
+    pub(crate) fn make_uncertain(&mut self, next_values: &HashSet<u32>) {
+        for (number, (_, next)) in self.pairs.iter().enumerate() {
+            if next_values.contains(next) {
+                self.certain[number] = false;
+                self.direct[number] = false;
+            }
+        }
+    }
+
     /// Adds the updates that the steps make possible.
     pub(crate) fn add_possible(&mut self, entries: &[Entry], steps: &[step::Step], outputs: &HashSet<u32>) {
         let (writer, _) = step::dependencies(steps, entries.len());
