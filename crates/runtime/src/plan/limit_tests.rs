@@ -75,6 +75,6 @@ fn check(seed: u64) -> bool {
 
 #[test]
 fn kernels_of_random_graphs_bind_no_more_than_they_may() {
-    let cut = (0..400).filter(|&seed| check(seed)).count();
-    assert!(cut > 200, "only {cut} graphs were cut");
+    let cut = (0..5000).filter(|&seed| check(seed)).count();
+    assert!(cut > 2500, "only {cut} graphs were cut");
 }

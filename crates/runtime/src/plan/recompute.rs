@@ -151,22 +151,55 @@ pub(crate) fn recompute(entries: &[Entry], clusters: &Clusters, required: &[bool
 
 /// Stores values again where one entry alone would read too many buffers because of what it computes again.
 fn keep_within_bindings(entries: &[Entry], storage: &mut Storage, bindings: usize) {
+    let mut stored: Vec<u32> = Vec::new();
+    for index in 0..entries.len() as u32 {
+        keep_entry_within(entries, storage, bindings, index, &mut stored);
+    }
+    if stored.is_empty() {
+        return;
+    }
+    // A value that is stored for the sake of one entry is one buffer more for another that goes on reading what it is computed from.
+    let mut users: HashMap<u32, Vec<u32>> = HashMap::new();
     for (index, entry) in entries.iter().enumerate() {
-        if !matches!(entry.work, Work::Elementwise(_) | Work::Reduce { .. }) {
-            continue;
+        for operand in entry.operands.iter().filter(|operand| storage.is_recomputed[operand.base as usize]) {
+            users.entry(operand.base).or_default().push(index as u32);
         }
-        for operand in &entry.operands {
-            let mut reads: SmallVec<[u32; 8]> = SmallVec::new();
-            storage.for_each_read(entries, index as u32, &mut |read| {
-                if !entries[read.base as usize].work.is_inlined() {
-                    reads.push(read.base);
+    }
+    while let Some(value) = stored.pop() {
+        let mut seen = HashSet::from([value]);
+        let mut stack = vec![value];
+        while let Some(value) = stack.pop() {
+            for &user in users.get(&value).into_iter().flatten() {
+                keep_entry_within(entries, storage, bindings, user, &mut stored);
+                // Whoever computes the user for itself reads the value too.
+                if storage.is_pulled(user) && seen.insert(user) {
+                    stack.push(user);
                 }
-            });
-            // One binding is for the result.
-            if reads.len() < bindings {
-                break;
             }
-            storage.is_stored[operand.base as usize] |= storage.is_pulled(operand.base);
+        }
+    }
+}
+
+/// Stores operands of one entry until it reads few enough buffers, and adds them to `stored`.
+fn keep_entry_within(entries: &[Entry], storage: &mut Storage, bindings: usize, index: u32, stored: &mut Vec<u32>) {
+    let entry = &entries[index as usize];
+    if !matches!(entry.work, Work::Elementwise(_) | Work::Reduce { .. }) {
+        return;
+    }
+    for operand in &entry.operands {
+        let mut reads: SmallVec<[u32; 8]> = SmallVec::new();
+        storage.for_each_read(entries, index, &mut |read| {
+            if !entries[read.base as usize].work.is_inlined() {
+                reads.push(read.base);
+            }
+        });
+        // One binding is for the result.
+        if reads.len() < bindings {
+            break;
+        }
+        if storage.is_pulled(operand.base) {
+            storage.is_stored[operand.base as usize] = true;
+            stored.push(operand.base);
         }
     }
 }
