@@ -9,6 +9,9 @@ use arenagrad::{
 
 type Boxed = Box<dyn Optimizer + Send>;
 
+/// An optimiser, made anew each time.
+type Make = fn() -> Boxed;
+
 /// Which steps reach the parameter `b`: at first, later, in turns.
 const PATTERNS: [&[bool]; 4] = [
     &[true, false, false, true, true, false, true],
@@ -17,7 +20,7 @@ const PATTERNS: [&[bool]; 4] = [
     &[false, true, true, true],
 ];
 
-fn optimisers() -> Vec<(&'static str, fn() -> Boxed)> {
+fn optimisers() -> Vec<(&'static str, Make)> {
     vec![
         ("sgd", || Box::new(Sgd::new(0.1).momentum(0.9).dampening(0.5))),
         ("adam", || Box::new(Adam::new(0.1).amsgrad())),
@@ -193,7 +196,7 @@ fn state(trainer: &Trainer<'_>) -> Vec<(&'static str, Vec<f64>)> {
 
 #[test]
 fn training_goes_on_from_a_checkpoint_at_any_step() {
-    let nadam: fn() -> Boxed = || Box::new(NAdam::new(0.1));
+    let nadam: Make = || Box::new(NAdam::new(0.1));
     for optimizer in [everything, nadam] {
         for pattern in PATTERNS {
             let mut whole = trainer(optimizer());

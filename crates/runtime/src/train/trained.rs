@@ -51,6 +51,8 @@ pub(crate) struct KeptOfOne {
     pub(crate) states: Vec<NodeId>,
     /// The counts that others have too, each with the suffix of the state that takes its place where the parameter counts alone.
     pub(crate) shared: Vec<(String, &'static str)>,
+    /// As [`Settings::updated`], where that is not what others have.
+    pub(crate) updated: Option<NodeId>,
 }
 
 /// A schedule, and what came of it.

@@ -40,10 +40,14 @@ impl<O: Optimizer> Optimizer for Accumulated<O> {
         let mut own = Vec::new();
         for one in trained {
             let (own_count, is_own) = one.own_scalar(graph, (MICRO_BATCHES, 0.0), count)?;
+            if one.settings.updated.replace(Some(is_last.id()?)).is_some() {
+                return Err(Error::OptimizerParts { reason: "accumulate is said twice".to_owned() });
+            }
             let mut is_last = is_last;
             if is_own {
                 is_last = own_count.greater_equal(batches - 1.0);
                 pairs.push((own_count, is_last.where_(0.0, own_count + 1.0)));
+                one.settings.kept.borrow_mut().updated = Some(is_last.id()?);
                 own.push((one, is_last));
             }
             let accumulated = one.state(graph, "accumulated", 0.0)?;
@@ -52,9 +56,6 @@ impl<O: Optimizer> Optimizer for Accumulated<O> {
             let mean = sum / batches;
             // What is not updated now is no part of a norm by which others are clipped.
             averaged.push(one.with_gradient(if is_own { is_last.where_(mean, 0.0) } else { mean }));
-            if one.settings.updated.replace(Some(is_last.id()?)).is_some() {
-                return Err(Error::OptimizerParts { reason: "accumulate is said twice".to_owned() });
-            }
         }
         // Between two updates everything that the optimiser keeps stays as it is.
         let update = self.inner.update(graph, &averaged)?;

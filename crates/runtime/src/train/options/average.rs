@@ -27,9 +27,7 @@ impl<O> Averaged<O> {
     pub(crate) fn new(inner: O, decay: f64) -> Self {
         Averaged { inner, decay }
     }
-}
 
-impl<O> Averaged<O> {
     /// The average of a parameter that some steps do not reach, as it is before this one: at updates that left the parameter as it is the
     /// average came nearer to it, and before the first that reached it both were the same. `own` says by how many updates the average is up to
     /// date, 0 if it was never made, and `count` how many there have been.
@@ -67,8 +65,7 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         let Some(first) = trained.first() else { return Ok(pairs) };
         // Where the optimiser within updates once in several steps, so are the averages.
         let updated = first.settings.updated.get();
-        let shared = |one: &&Trained<'g>| !one.settings.counts_alone;
-        if trained.iter().filter(shared).any(|one| one.settings.updated.get() != updated) {
+        if trained.iter().any(|one| one.settings.updated.get() != updated) {
             let reason = "averages of weights that are updated at different steps; put moving_average into each group";
             return Err(Error::OptimizerParts { reason: reason.to_owned() });
         }
@@ -86,7 +83,8 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
             pairs.iter().filter_map(|(target, next)| Some((target.id().ok()?, *next))).collect();
         for one in &trained {
             let Some(&next) = next.get(&one.parameter.id()?) else { continue };
-            let (dtype, updated) = (one.parameter.dtype()?, one.settings.updated.get());
+            let dtype = one.parameter.dtype()?;
+            let updated = one.settings.kept.borrow().updated.or(updated);
             let average = one.state(graph, AVERAGE, 0.0)?;
             let mut before = average;
             let (own, is_own) = one.own_scalar(graph, (AVERAGED, 0.0), count)?;

@@ -137,32 +137,31 @@ impl Trainer<'_> {
         if note.is_empty() { None } else { Some((NOTE, Value::from(note).to_string())) }
     }
 
-    /// What a checkpoint notes of each of the functions, in their order, and the tensors that it lacks of counts that are shared there and a
-    /// parameter's own here. Refuses a note that no trainer writes.
-    pub(super) fn noted_reach(&self, checkpoint: &Checkpoint) -> Result<(Vec<Reach>, Vec<(String, Tensor)>), Error> {
-        let foreign = |text: &str| {
+    /// What a checkpoint notes of each of the functions, in their order. Refuses a note that no trainer writes.
+    pub(super) fn noted_reach(&self, checkpoint: &Checkpoint) -> Result<Vec<Reach>, Error> {
+        let Some(text) = checkpoint.note(NOTE) else { return Ok(vec![Reach::default(); self.functions.len()]) };
+        let foreign = || {
             let (origin, key, found) = (checkpoint.origin().to_owned(), NOTE.to_owned(), text.to_owned());
             Error::from(CheckpointError::Foreign { origin, key, found })
         };
-        let text = checkpoint.note(NOTE);
-        let note: Option<Value> = text.map(|text| serde_json::from_str(text).map_err(|_| foreign(text))).transpose()?;
-        let has = |name: &str| checkpoint.weights().contains(name);
-        let (mut noted, mut lacking) = (Vec::new(), Vec::new());
-        for function in &self.functions {
-            let own = match (&function.body, &note) {
-                (Body::Training { name, .. }, Some(note)) => note.get(name),
-                (Body::Training { .. } | Body::Evaluation(_), _) => None,
+        let note: Value = serde_json::from_str(text).map_err(|_| foreign())?;
+        let noted = self.functions.iter().map(|function| {
+            let own = match &function.body {
+                Body::Training { name, .. } => note.get(name),
+                Body::Evaluation(_) => None,
             };
-            let own = own.map(|own| Reach::of_note(own).ok_or_else(|| foreign(text.unwrap_or_default())));
-            noted.push(own.transpose()?.unwrap_or_default());
-            let reach = &function.reach;
-            for count in reach.at_times.iter().filter_map(|name| reach.shared.get(name)).flatten() {
-                if self.session.knows(&count.own) && !has(&count.own) && has(&count.name) {
-                    lacking.push((count.own.clone(), checkpoint.tensor(&count.name)?));
-                }
-            }
-        }
-        Ok((noted, lacking))
+            own.map_or_else(|| Ok(Reach::default()), |own| Reach::of_note(own).ok_or_else(foreign))
+        });
+        noted.collect()
+    }
+
+    /// The counts that a checkpoint lacks because they are shared there and a parameter's own here: what the shared ones are.
+    pub(super) fn lacking_counts(&self, checkpoint: &Checkpoint) -> Result<Vec<(String, Tensor)>, Error> {
+        let has = |name: &str| checkpoint.weights().contains(name);
+        let reaches = self.functions.iter().map(|function| &function.reach);
+        let own = reaches.flat_map(|reach| reach.at_times.iter().filter_map(|name| reach.shared.get(name)).flatten());
+        let lacking = own.filter(|count| self.session.knows(&count.own) && !has(&count.own) && has(&count.name));
+        lacking.map(|count| Ok((count.own.clone(), checkpoint.tensor(&count.name)?))).collect()
     }
 
     /// Whether plans share counts that a checkpoint notes as a parameter's own.
