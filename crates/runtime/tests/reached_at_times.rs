@@ -242,3 +242,14 @@ fn another_optimisers_checkpoint_is_refused_all_the_same() {
         assert!(matches!(error, Error::Checkpoint(_)), "{error}");
     }
 }
+
+/// A pattern for what only some batches reach is a typing error only as long as nobody has asked for a parameter of such a name.
+#[test]
+fn patterns_may_be_of_what_other_steps_reach() {
+    let optimizer: Boxed = Box::new(AdamW::new(0.1).no_decay("b"));
+    let mut trainer = trainer(optimizer);
+    let error = step(&mut trainer, false).unwrap_err();
+    assert!(matches!(&error, Error::UnmatchedPattern { pattern, .. } if pattern == "b"), "{error}");
+    step(&mut trainer, true).unwrap();
+    step(&mut trainer, false).unwrap();
+}

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::plan::Request;
 use crate::precision::{Precision, Rounding};
 use crate::train::loss_scale::{TracedStep, append_traced_step, present_scale, unscaled, upstream};
-use crate::train::{Optimizer, Trained, append_gradients_of, under};
+use crate::train::{Optimizer, Trained, append_gradients_of, matches_pattern, under};
 
 /// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph. States of a scale
 /// of the loss stand under a prefix. Mistakes of the optimiser are told at `origin`.
@@ -107,6 +107,8 @@ pub(crate) struct UnderPrefix<'o> {
     pub(crate) optimizer: &'o dyn Optimizer,
     /// The parameters that some of its steps do not reach.
     pub(crate) reached_at_times: &'o BTreeSet<String>,
+    /// Parameters that others of its steps have: a pattern that one of their names has is no typing error.
+    pub(crate) known: &'o [String],
     /// What it was found to share between parameters, when it was asked for an update.
     pub(crate) shared: &'o RefCell<Vec<SharedCount>>,
 }
@@ -151,6 +153,7 @@ impl Optimizer for UnderPrefix<'_> {
     }
 
     fn patterns(&self) -> Vec<String> {
-        self.optimizer.patterns()
+        let is_known = |pattern: &String| self.known.iter().any(|name| matches_pattern(pattern, name));
+        self.optimizer.patterns().into_iter().filter(|pattern| !is_known(pattern)).collect()
     }
 }

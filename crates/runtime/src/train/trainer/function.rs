@@ -120,6 +120,8 @@ pub(super) struct Wanted<'w> {
     pub(super) precision: &'w Precision,
     /// The parameters that count the steps which reach them alone.
     pub(super) at_times: &'w BTreeSet<String>,
+    /// The parameters that other plans have declared to be trained.
+    pub(super) known: &'w [String],
 }
 
 impl<'f> Function<'f> {
@@ -163,7 +165,7 @@ impl<'f> Function<'f> {
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        Wanted { memory, target, exchanges_by, precision, at_times }: Wanted<'_>,
+        Wanted { memory, target, exchanges_by, precision, at_times, known }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -183,6 +185,7 @@ impl<'f> Function<'f> {
                     prefix: name,
                     optimizer: &**optimizer,
                     reached_at_times: at_times,
+                    known,
                     shared: &shared_counts,
                 };
                 let requested = match purpose {
