@@ -243,6 +243,32 @@ fn another_optimisers_checkpoint_is_refused_all_the_same() {
     }
 }
 
+/// A checkpoint of steps that all reach the same, for a trainer that has planned one which reaches less.
+#[test]
+fn training_goes_on_where_fewer_are_reached_than_before() {
+    let mut whole = trainer(everything());
+    for _ in 0..3 {
+        step(&mut whole, true).unwrap();
+    }
+    let checkpoint = whole.checkpoint().unwrap();
+    let one = Tensor::scalar(1.0f64);
+    let (mut prepared, mut other) = (trainer(everything()), trainer(everything()));
+    prepared.prepare(&[("x", &one)]).unwrap();
+    other.prepare(&[("x", &one)]).unwrap();
+    other.prepare(&[("x", &one), ("extra", &one)]).unwrap();
+    for trainer in [&mut prepared, &mut other] {
+        trainer.restore(&checkpoint).unwrap();
+    }
+    for reaches in [false, true, false, false, true, true] {
+        for trainer in [&mut whole, &mut prepared, &mut other] {
+            step(trainer, reaches).unwrap();
+        }
+        assert_eq!(values(prepared.session(), "a"), values(whole.session(), "a"));
+        assert_eq!(state(&other), state(&whole));
+    }
+    assert_eq!(state(&prepared), state(&whole));
+}
+
 /// A pattern for what only some batches reach is a typing error only as long as nobody has asked for a parameter of such a name.
 #[test]
 fn patterns_may_be_of_what_other_steps_reach() {

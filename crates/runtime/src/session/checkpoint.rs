@@ -74,10 +74,6 @@ impl Session {
                 }
             }
         }
-        for (name, value) in more {
-            let buffer = self.parameters.get(name).and_then(|parameter| parameter.buffer());
-            values.push((name.clone(), buffer, value.clone()));
-        }
         // The states of a parameter that no plan has asked for yet wait with it.
         let waits = |name: &str| {
             let within = self.parameters.within_optimizer(name);
@@ -90,6 +86,12 @@ impl Session {
         let unused: Vec<&str> = states.filter(|name| !waits(name)).collect();
         if steps_are_known && !unused.is_empty() {
             return Err(CheckpointError::Unused { origin, unused: listed(unused.into_iter()) }.into());
+        }
+        for (name, value) in more {
+            match self.parameters.get(name) {
+                Some(parameter) => values.push((name.clone(), parameter.buffer(), value.clone())),
+                None => waiting.push((name.clone(), Waiting { value: Ok(value.clone()), is_training_state: true })),
+            }
         }
         self.parameters.set_seed(checkpoint.seed());
         self.parameters.set_waiting(waiting, Given::Checkpoint);

@@ -62,7 +62,8 @@ impl Trainer<'_> {
         let has_training = self.functions.iter().any(|function| matches!(function.body, Body::Training { .. }));
         let steps_are_known = has_training && self.functions.iter().all(is_known);
         let (rates, restored) = (waiting_rates(checkpoint)?, Restored::of(checkpoint)?);
-        let (reach, lacking) = (self.noted_reach(checkpoint)?, self.lacking_counts(checkpoint)?);
+        let reach = self.restored_reach(checkpoint)?;
+        let lacking = self.lacking_counts(checkpoint, &reach)?;
         let steps_are_known = steps_are_known && !self.shares_more_than(&reach);
         self.session.restore_where(steps_are_known, checkpoint, &lacking)?;
         self.restore_reach(reach);

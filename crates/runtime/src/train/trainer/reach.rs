@@ -71,7 +71,7 @@ impl Reach {
         Some(Reach { always, known, at_times, shared })
     }
 
-    /// Goes on from what a checkpoint notes: what counts alone there or here does so from now on.
+    /// Goes on from what a checkpoint notes: what counts alone there or here does so from now on, and what only one of both always trains.
     fn restore(&mut self, noted: Reach) {
         self.always = match (self.always.take(), noted.always) {
             (Some(here), Some(there)) => Some(here.intersection(&there).cloned().collect()),
@@ -79,6 +79,9 @@ impl Reach {
         };
         self.known.extend(noted.known);
         self.at_times.extend(noted.at_times);
+        let always = self.always.iter().flatten().collect::<BTreeSet<_>>();
+        let differs = self.known.iter().filter(|name| !always.contains(name)).cloned();
+        self.at_times.extend(differs.collect::<Vec<_>>());
         for (parameter, counts) in noted.shared {
             self.shared.entry(parameter).or_insert(counts);
         }
@@ -137,50 +140,59 @@ impl Trainer<'_> {
         if note.is_empty() { None } else { Some((NOTE, Value::from(note).to_string())) }
     }
 
-    /// What a checkpoint notes of each of the functions, in their order. Refuses a note that no trainer writes.
-    pub(super) fn noted_reach(&self, checkpoint: &Checkpoint) -> Result<Vec<Reach>, Error> {
-        let Some(text) = checkpoint.note(NOTE) else { return Ok(vec![Reach::default(); self.functions.len()]) };
+    /// What the functions reach, in their order, when they go on from a checkpoint. Refuses a note that no trainer writes.
+    pub(super) fn restored_reach(&self, checkpoint: &Checkpoint) -> Result<Vec<Reach>, Error> {
+        let mut reaches: Vec<Reach> = self.functions.iter().map(|function| function.reach.clone()).collect();
+        let Some(text) = checkpoint.note(NOTE) else { return Ok(reaches) };
         let foreign = || {
             let (origin, key, found) = (checkpoint.origin().to_owned(), NOTE.to_owned(), text.to_owned());
             Error::from(CheckpointError::Foreign { origin, key, found })
         };
         let note: Value = serde_json::from_str(text).map_err(|_| foreign())?;
-        let noted = self.functions.iter().map(|function| {
+        for (function, reach) in self.functions.iter().zip(&mut reaches) {
             let own = match &function.body {
                 Body::Training { name, .. } => note.get(name),
                 Body::Evaluation(_) => None,
             };
-            own.map_or_else(|| Ok(Reach::default()), |own| Reach::of_note(own).ok_or_else(foreign))
-        });
-        noted.collect()
+            if let Some(own) = own {
+                reach.restore(Reach::of_note(own).ok_or_else(foreign)?);
+            }
+        }
+        Ok(reaches)
     }
 
-    /// The counts that a checkpoint lacks because they are shared there and a parameter's own here: what the shared ones are.
-    pub(super) fn lacking_counts(&self, checkpoint: &Checkpoint) -> Result<Vec<(String, Tensor)>, Error> {
+    /// The counts that a checkpoint lacks because they are shared there and will be a parameter's own here: what the shared ones are.
+    pub(super) fn lacking_counts(
+        &self,
+        checkpoint: &Checkpoint,
+        reaches: &[Reach],
+    ) -> Result<Vec<(String, Tensor)>, Error> {
         let has = |name: &str| checkpoint.weights().contains(name);
-        let reaches = self.functions.iter().map(|function| &function.reach);
-        let own = reaches.flat_map(|reach| reach.at_times.iter().filter_map(|name| reach.shared.get(name)).flatten());
-        let lacking = own.filter(|count| self.session.knows(&count.own) && !has(&count.own) && has(&count.name));
-        lacking.map(|count| Ok((count.own.clone(), checkpoint.tensor(&count.name)?))).collect()
+        let of_one = |reach: &'_ Reach| {
+            let counts = reach.at_times.iter().filter_map(|name| reach.shared.get(name)).flatten();
+            counts.filter(|count| !has(&count.own) && has(&count.name)).cloned().collect::<Vec<_>>()
+        };
+        let lacking = reaches.iter().flat_map(of_one);
+        lacking.map(|count| Ok((count.own, checkpoint.tensor(&count.name)?))).collect()
     }
 
-    /// Whether plans share counts that a checkpoint notes as a parameter's own.
-    pub(super) fn shares_more_than(&self, noted: &[Reach]) -> bool {
-        let mut functions = self.functions.iter().zip(noted);
-        functions.any(|(function, noted)| {
+    /// Whether plans share counts that will be a parameter's own.
+    pub(super) fn shares_more_than(&self, reaches: &[Reach]) -> bool {
+        let mut functions = self.functions.iter().zip(reaches);
+        functions.any(|(function, restored)| {
             let Reach { at_times, known, .. } = &function.reach;
-            noted.at_times.iter().any(|name| known.contains(name) && !at_times.contains(name))
+            restored.at_times.iter().any(|name| known.contains(name) && !at_times.contains(name))
         })
     }
 
-    /// Goes on from what a checkpoint notes, and gives up the plans in which parameters share what they count alone there.
-    pub(super) fn restore_reach(&mut self, noted: Vec<Reach>) {
-        for (number, noted) in noted.into_iter().enumerate() {
-            let new = noted.at_times.difference(&self.functions[number].reach.at_times).cloned().collect();
+    /// Goes on from what a checkpoint notes, and gives up the plans in which parameters share what they count alone from now on.
+    pub(super) fn restore_reach(&mut self, reaches: Vec<Reach>) {
+        for (number, restored) in reaches.into_iter().enumerate() {
+            let new = restored.at_times.difference(&self.functions[number].reach.at_times).cloned().collect();
             for prepared in self.functions[number].give_up_steps_of(&new) {
                 self.session.drop_outside(prepared);
             }
-            self.functions[number].reach.restore(noted);
+            self.functions[number].reach = restored;
         }
     }
 
