@@ -42,7 +42,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn max_with_indices(self, axes: impl Axes) -> (Expr<'g>, Expr<'g>) {
-        self.with_indices("max_with_indices", "maximum", &axes)
+        self.with_indices("max_with_indices", false, &axes)
     }
 
     /// The smallest element along an axis, which falls away, and its first index: [`Expr::max_with_indices`] the other way round
@@ -57,7 +57,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn min_with_indices(self, axes: impl Axes) -> (Expr<'g>, Expr<'g>) {
-        self.with_indices("min_with_indices", "minimum", &axes)
+        self.with_indices("min_with_indices", true, &axes)
     }
 
     /// The smallest and the largest element over `axes` (`..` for all), which fall away: `(min, max)`, with the gradients of
@@ -86,15 +86,16 @@ impl<'g> Expr<'g> {
     }
 
     #[track_caller]
-    fn with_indices(self, name: &'static str, function: &'static str, axes: &impl Axes) -> (Expr<'g>, Expr<'g>) {
+    fn with_indices(self, name: &'static str, is_smallest: bool, axes: &impl Axes) -> (Expr<'g>, Expr<'g>) {
         let method = self.enter(name);
         let origin = method.origin();
         let found = self.read(name, origin, |_, node| node.dtype);
+        let function = if is_smallest { "minimum" } else { "maximum" };
         let (Some(dtype), Some(joined)) = (found, self.joined_some(name, function, axes, origin)) else {
             return (Expr::poisoned(self.graph()), Expr::poisoned(self.graph()));
         };
         let x = joined.elements;
-        let turned = match (function == "minimum", dtype) {
+        let turned = match (is_smallest, dtype) {
             (false, _) => x,
             (true, DType::I32) => -1 - x,
             (true, DType::F32 | DType::F64 | DType::Bool) => -x,

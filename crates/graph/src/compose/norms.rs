@@ -20,9 +20,6 @@ impl<'g> Expr<'g> {
         };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("layer_norm", origin, |_, node| node.shape.clone()) else { return self };
-        if self.same_graph_all(&[weight, bias], "layer_norm", origin).is_none() {
-            return Expr::poisoned(self.graph());
-        }
         if !self.graph().allows_finite("layer_norm", "eps", eps) {
             return Expr::poisoned(self.graph());
         }
@@ -40,9 +37,6 @@ impl<'g> Expr<'g> {
         };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.read("rms_norm", origin, |_, node| node.shape.clone()) else { return self };
-        if self.same_graph_all(&[weight], "rms_norm", origin).is_none() {
-            return Expr::poisoned(self.graph());
-        }
         if !self.graph().allows_finite("rms_norm", "eps", eps) {
             return Expr::poisoned(self.graph());
         }
@@ -64,9 +58,6 @@ impl<'g> Expr<'g> {
         };
         let origin = self.graph().origin_or(Origin::here());
         let Some(shape) = self.channelled("group_norm") else { return Expr::poisoned(self.graph()) };
-        if self.same_graph_all(&[weight, bias], "group_norm", origin).is_none() {
-            return Expr::poisoned(self.graph());
-        }
         if groups == 0 || shape[1] % groups != 0 {
             let expected = "a divisor of the number of channels";
             return self.graph().refuse("group_norm", "the number of groups", groups as f64, expected);
@@ -120,14 +111,10 @@ impl<'g> Expr<'g> {
         bias: Option<Expr<'g>>,
         eps: f64,
     ) -> Expr<'g> {
-        let Some(method) = self.enter_floats("batch_norm", &[Some(mean), Some(variance), weight, bias]) else {
+        let Some(_method) = self.enter_floats("batch_norm", &[Some(mean), Some(variance), weight, bias]) else {
             return Expr::poisoned(self.graph());
         };
-        let origin = method.origin();
         let Some(shape) = self.channelled("batch_norm") else { return Expr::poisoned(self.graph()) };
-        if self.same_graph_all(&[Some(mean), Some(variance), weight, bias], "batch_norm", origin).is_none() {
-            return Expr::poisoned(self.graph());
-        }
         if !self.graph().allows_finite("batch_norm", "eps", eps) {
             return Expr::poisoned(self.graph());
         }

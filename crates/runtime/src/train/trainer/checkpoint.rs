@@ -52,7 +52,7 @@ impl Trainer<'_> {
     /// optimiser whose leaves and states have the names that they have here.
     ///
     /// Errors, after which nothing is changed: as [`Session::restore`](crate::Session::restore). Values that do not fit a function that is
-    /// planned later are an error when it is. The states of its optimiser must be those that the checkpoint has of it, no more and no fewer: a
+    /// planned later are an error when it is. The states of its optimiser must be those that the checkpoint has of it, no more and no fewer, of the parameters that both have: a
     /// checkpoint of another optimiser is refused here if the training functions are planned ([`Trainer::prepare`]), and else by the first step.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         let is_known = |function: &Function<'_>| match &function.body {

@@ -143,21 +143,16 @@ impl<'f> Function<'f> {
     }
 
     /// Gives up plans of which that is so.
-    pub(super) fn give_up(&mut self, is_given_up: impl Fn(&Prepared) -> bool) -> Vec<Prepared> {
-        let (given_up, kept) =
-            std::mem::take(&mut self.plans).into_iter().partition(|kept| is_given_up(&kept.prepared));
+    pub(super) fn give_up(&mut self, is_given_up: impl Fn(&Kept) -> bool) -> Vec<Prepared> {
+        let (given_up, kept): (Vec<Kept>, Vec<Kept>) =
+            std::mem::take(&mut self.plans).into_iter().partition(is_given_up);
         self.plans = kept;
-        let given_up: Vec<Kept> = given_up;
         given_up.into_iter().map(|kept| kept.prepared).collect()
     }
 
     /// Gives up plans of steps that train one of these parameters.
     pub(super) fn give_up_steps_of(&mut self, parameters: &BTreeSet<String>) -> Vec<Prepared> {
-        let is_given_up = |kept: &Kept| kept.trained.iter().any(|name| parameters.contains(name));
-        let (given_up, kept): (Vec<Kept>, Vec<Kept>) =
-            std::mem::take(&mut self.plans).into_iter().partition(is_given_up);
-        self.plans = kept;
-        given_up.into_iter().map(|kept| kept.prepared).collect()
+        self.give_up(|kept| kept.trained.iter().any(|name| parameters.contains(name)))
     }
 
     /// Plans the function for these tensors, as it is wanted of the trainer's plans.

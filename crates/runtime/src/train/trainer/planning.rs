@@ -114,7 +114,8 @@ impl Trainer<'_> {
         self.session.mark_training_state(&parts.training_state);
         self.note_owner(number, &parts);
         let session = &self.session;
-        let outgrown = self.functions.iter_mut().flat_map(|one| one.give_up(|plan| session.has_outgrown(plan)));
+        let outgrown =
+            self.functions.iter_mut().flat_map(|one| one.give_up(|kept| session.has_outgrown(&kept.prepared)));
         let mut outgrown: Vec<Prepared> = outgrown.collect();
         outgrown.extend(self.note_reach(number, &parts));
         let (place, dropped) = self.functions[number].keep(parts, prepared, self.plans_kept, self.now);

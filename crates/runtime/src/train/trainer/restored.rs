@@ -1,7 +1,7 @@
 //! Whether the optimiser of a function that is planned after a checkpoint was restored is the one that the checkpoint is of.
 //!
 //! A function that was not planned when the checkpoint was made has no state in it, and begins anew. Of one that was, all states must be
-//! there, and no others.
+//! there, and no others; but of a parameter that only one of the plan and the checkpoint has there are none in the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
