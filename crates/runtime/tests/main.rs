@@ -113,6 +113,7 @@ mod tape_methods;
 mod tape_optimizer;
 mod tape_ownership;
 mod tape_random;
+mod tape_reached_at_times;
 mod tape_refused;
 mod tape_refused_batches;
 mod tape_residents;

@@ -7,20 +7,20 @@ use arenagrad::{
     Optimizer, RAdam, RmsProp, Session, Sgd, Tensor, Trainer,
 };
 
-type Boxed = Box<dyn Optimizer + Send>;
+pub(crate) type Boxed = Box<dyn Optimizer + Send>;
 
 /// An optimiser, made anew each time.
-type Make = fn() -> Boxed;
+pub(crate) type Make = fn() -> Boxed;
 
 /// Which steps reach the parameter `b`: at first, later, in turns.
-const PATTERNS: [&[bool]; 4] = [
+pub(crate) const PATTERNS: [&[bool]; 4] = [
     &[true, false, false, true, true, false, true],
     &[false, false, false, true, false, true, true],
     &[true, true, true, false, true, false],
     &[false, true, true, true],
 ];
 
-fn optimisers() -> Vec<(&'static str, Make)> {
+pub(crate) fn optimisers() -> Vec<(&'static str, Make)> {
     vec![
         ("sgd", || Box::new(Sgd::new(0.1).momentum(0.9).dampening(0.5))),
         ("adam", || Box::new(Adam::new(0.1).amsgrad())),
@@ -37,15 +37,15 @@ fn optimisers() -> Vec<(&'static str, Make)> {
     ]
 }
 
-fn a<'g>(g: &'g Graph) -> Expr<'g> {
+pub(crate) fn a<'g>(g: &'g Graph) -> Expr<'g> {
     g.shared_parameter("a", [3], DType::F64, Init::Constant(1.0))
 }
 
-fn b<'g>(g: &'g Graph) -> Expr<'g> {
+pub(crate) fn b<'g>(g: &'g Graph) -> Expr<'g> {
     g.shared_parameter("b", [2], DType::F64, Init::Constant(2.0))
 }
 
-fn loss_of_b(b: Expr<'_>) -> Expr<'_> {
+pub(crate) fn loss_of_b(b: Expr<'_>) -> Expr<'_> {
     b.square().sum(..) * 0.7
 }
 
@@ -56,11 +56,11 @@ fn loss<'g>(inputs: &Inputs<'g>) -> Expr<'g> {
     if inputs.has("extra") { loss + loss_of_b(b(g)) * inputs.get("extra") } else { loss }
 }
 
-fn trainer<'f>(optimizer: Boxed) -> Trainer<'f> {
+pub(crate) fn trainer<'f>(optimizer: Boxed) -> Trainer<'f> {
     Trainer::new(Device::cpu(), optimizer, loss)
 }
 
-fn step(trainer: &mut Trainer<'_>, reaches: bool) -> Result<(), Error> {
+pub(crate) fn step(trainer: &mut Trainer<'_>, reaches: bool) -> Result<(), Error> {
     let one = Tensor::scalar(1.0f64);
     if reaches {
         trainer.step(&[("x", &one), ("extra", &one)])?
@@ -74,7 +74,7 @@ fn values(session: &Session, name: &str) -> Vec<f64> {
     session.parameter(name).unwrap().to_f64_vec()
 }
 
-fn assert_near(found: &[f64], expected: &[f64], what: &str) {
+pub(crate) fn assert_near(found: &[f64], expected: &[f64], what: &str) {
     let is_near = |(found, expected): (&f64, &f64)| (found - expected).abs() <= 1e-12 * expected.abs().max(1e-3);
     assert!(
         found.len() == expected.len() && found.iter().zip(expected).all(is_near),
@@ -183,7 +183,7 @@ fn batches_accumulate_for_each_parameter() {
     }
 }
 
-fn everything() -> Boxed {
+pub(crate) fn everything() -> Boxed {
     Box::new(Adam::new(0.1).clip_norm(1.0).accumulate(2).moving_average(0.75).schedule(Exponential::new(0.9)))
 }
 

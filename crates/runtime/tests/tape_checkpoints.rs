@@ -1,5 +1,7 @@
 //! Optimisers of tapes go on from a checkpoint with the bits that they would have had.
 
+use std::collections::HashMap;
+
 use arenagrad::nn::{BatchNorm, Linear, Phase};
 use arenagrad::{
     Adam, AdamW, Checkpoint, CheckpointError, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd, Tape,
@@ -200,6 +202,7 @@ fn parameters_that_have_not_joined_yet() {
             }
             assert_eq!(values(&tape), values(&other), "{steps_before} steps");
         }
-        assert_eq!(optimizer.state().unwrap(), resumed.state().unwrap());
+        let by_name = |optimizer: &TapeOptimizer| optimizer.state().unwrap().into_iter().collect::<HashMap<_, _>>();
+        assert_eq!(by_name(&optimizer), by_name(&resumed));
     }
 }

@@ -1,27 +1,27 @@
 //! The optimisers of [`crate::train`] for the leaves of a tape: leaves, gradients and the optimiser's state stay on the device, and a step
 //! is one plan with the forward and the backward pass that it waits for.
 //!
-//! A leaf without a gradient is left alone, and so is its state: its moments, and the count of its updates. So leaves that
-//! have had gradients at the same steps are updated together, and where some of them have none the group is split, with its state.
+//! A leaf without a gradient is left alone, and so is its state: its moments, and the count of its updates. Leaves that every step has
+//! updated share one count, and a leaf that had no gradient at some step has counts of its own from then on.
 
 mod checkpoint;
 mod members;
 
 use std::borrow::Cow;
-use std::cell::LazyCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 use arenagrad_graph::{GraphError, Origin};
 
 use crate::error::{Error, Given};
 use crate::tape::record::{Gradient, Record};
-use crate::tape::step::Update;
+use crate::tape::step::{Member, Update};
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, initial_value, listed};
 use crate::weights::matches_pattern;
-use members::{Group, Leaf, Members, Names, State, described, shown_name};
+use members::{Leaf, Members, Own, State, described};
 
 /// An optimiser over leaves of a tape.
 ///
@@ -52,7 +52,7 @@ pub struct TapeOptimizer {
     /// Where it was made.
     origin: Origin,
     number: u64,
-    /// The learning rate that was set, for groups that come later.
+    /// The learning rate that was set, where no leaf was there whose optimiser has one.
     rate: Option<f64>,
     /// States of leaves that have not joined yet.
     given: HashMap<String, Tensor>,
@@ -126,7 +126,7 @@ impl TapeOptimizer {
     pub fn of_parameters(tape: &Tape, optimizer: impl Optimizer + 'static) -> Result<TapeOptimizer, Error> {
         let mut made = TapeOptimizer::empty(tape, true, Box::new(optimizer), Origin::here());
         // An optimiser of nothing tells its mistakes as well.
-        made.members.states(&[], &*made.optimizer, made.origin)?;
+        made.members.check_optimizer(&*made.optimizer, made.origin)?;
         made.join_new()?;
         Ok(made)
     }
@@ -134,7 +134,7 @@ impl TapeOptimizer {
     /// Updates the leaves from the gradients that have accumulated. A leaf that no gradient has reached is left alone, with its
     /// state: no momentum, no decay, no update counted, as in PyTorch; so is one that the optimiser does not train
     /// ([`Optimizer::trains`]). An optimiser that looks at all gradients together, to clip their
-    /// norm, sees those of leaves that have had gradients at the same steps.
+    /// norm, sees those that there are at this step; a schedule goes by the count of all steps.
     ///
     /// Errors, after which nothing is changed: [`Error::NoGradient`] if no leaf has a gradient at all; a leaf that was
     /// given a value of another shape or dtype since the optimiser was made; a pattern around an optimiser of a tape's parameters that none
@@ -181,29 +181,25 @@ impl TapeOptimizer {
             return Err(Error::NoGradient { variable });
         }
         self.tape.sweep_if_grown();
-        self.split(&active)?;
-        let Members { leaves, groups, .. } = &mut self.members;
-        let is_active = |group: &Group| group.members.iter().any(|&member| active[member]);
-        if groups.iter().filter(|group| is_active(group)).count() > 1 {
-            // Each group reads what was computed once.
-            self.tape.catch_up(None)?;
-        }
-        let leaves = &*leaves;
-        // Only a new plan asks for them.
-        let names = LazyCell::new(|| Names::of(leaves));
-        for group in groups.iter_mut().filter(|group| is_active(group)) {
-            let members = group.members.iter().map(|&place| &leaves[place]);
-            let update = Update {
-                members: members.map(|leaf| (&leaf.record, leaf.name.as_str())).collect(),
-                optimizer: &*self.optimizer,
-                key: [self.number, group.number],
-                origin: self.origin,
-                state_name: &|name| stored_name(self.number, group.number, names.are_in(name), name),
-            };
-            self.tape.advance(Some(&update), None)?;
-            group.is_begun = true;
-        }
-        Ok(())
+        let Members { leaves, .. } = &self.members;
+        let lags = |place: &usize| !active[*place] && leaves[*place].is_trained && !leaves[*place].counts_alone;
+        let lagging = self.members.own((0..leaves.len()).filter(lags).collect(), &*self.optimizer, self.origin)?;
+        // As they are before this update.
+        let counts = self.begun_counts(&lagging)?;
+        let updated = leaves.iter().zip(&active).filter(|(_, active)| **active).map(|(leaf, _)| leaf);
+        let update = Update {
+            members: updated
+                .map(|leaf| Member { record: &leaf.record, name: &leaf.name, counts_alone: leaf.counts_alone })
+                .collect(),
+            optimizer: &*self.optimizer,
+            number: self.number,
+            scalar_dtype: self.members.scalar_dtype(),
+            origin: self.origin,
+            state_name: &|name| stored_name(self.number, name),
+        };
+        self.tape.advance(Some(&update), None)?;
+        self.members.has_begun = true;
+        self.part(lagging, counts)
     }
 
     /// Clears the gradients of the leaves, and of the parameters of the tape that will join.
@@ -215,26 +211,25 @@ impl TapeOptimizer {
     /// Sets the learning rate, from the next step on. Errors: a rate that is below 0 or not finite; an optimiser that has none.
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
         Hyperparameters::beside(self.members.dtypes(), Given::Argument).learning_rate(rate)?;
-        if !self.members.groups.is_empty() && !self.members.named_states().any(|(_, state)| state.name == LEARNING_RATE)
-        {
-            let known: Vec<String> = self.members.named_states().map(|(_, state)| state.name.clone()).collect();
-            let known = listed(known.iter().map(String::as_str));
+        if !self.members.states.is_empty() && self.members.state_named(LEARNING_RATE).is_none() {
+            let known = listed(self.members.states.iter().map(|state| state.name.as_str()));
             return Err(Error::UnknownParameter { name: LEARNING_RATE.to_owned(), known });
         }
         self.rate = Some(rate);
-        self.members.groups.iter().try_for_each(|group| self.set_rate(group))
+        self.set_rate()
     }
 
-    /// The state of the optimiser by name, as sessions name it: `w.first_moment` of the leaf `w`, `updates`, `learning_rate`. What is not one leaf's
-    /// alone has a number in front where leaves have had gradients at different steps: `1.updates` is the count of the leaves that
-    /// were the first to have none where others had.
+    /// The state of the optimiser by name, as sessions name it: `w.first_moment` of the leaf `w`, `updates`, `learning_rate`. A leaf that some
+    /// steps did not update counts its own, `w.updates`, and `updates` is the count of the steps. Parameters of the tape that join at the next step
+    /// have their states here.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>, Error> {
-        self.state_of(&self.members, &HashMap::new())
+        self.state_of(&*self.members_to_be()?, &self.given)
     }
 
     /// Sets a state of [`TapeOptimizer::state`], from the next step on: what a file has kept of it. Where parameters may join later
     /// ([`TapeOptimizer::of_parameters`]) a name that is none yet waits for them, and a value that does not fit is the mistake of the
-    /// step at which they do.
+    /// step at which they do. A leaf has the count of its own that is given; without one, a leaf that joins before the next step counts with
+    /// all others, and one that joins later from 0 ([`TapeOptimizer::checkpoint`] knows which do).
     ///
     /// Errors: a name that is none, a value of another shape or dtype, or one that the optimiser could not use.
     pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
@@ -244,18 +239,17 @@ impl TapeOptimizer {
     /// Sets states in their order, up to the first that is refused.
     fn set_states(&mut self, values: &[(String, Tensor)]) -> Result<(), Error> {
         for (name, value) in values {
+            self.part_for(name)?;
             match self.members.state_named(name) {
-                Some((group, state)) => {
-                    self.check_state(state, name, value)?;
-                    self.tape.store.set_parameter(&self.stored_name(group, state), value.cast(state.storage))?;
+                Some(state) => {
+                    self.check_state(state, value)?;
+                    self.tape.store.set_parameter(&self.stored_name(state), value.cast(state.storage))?;
                     // What waited under the name was given before.
                     self.given.remove(name);
                 }
                 None if self.joins => drop(self.given.insert(name.clone(), value.clone())),
                 None => {
-                    let known: Vec<String> =
-                        self.members.named_states().map(|(group, state)| shown_name(group, state)).collect();
-                    let known = listed(known.iter().map(String::as_str));
+                    let known = listed(self.members.states.iter().map(|state| state.name.as_str()));
                     return Err(Error::UnknownParameter { name: name.clone(), known });
                 }
             }
@@ -264,8 +258,8 @@ impl TapeOptimizer {
     }
 
     /// Refuses a value that a state cannot have.
-    fn check_state(&self, state: &State, name: &str, value: &Tensor) -> Result<(), Error> {
-        let (given, name) = (Given::Argument, name.to_owned());
+    fn check_state(&self, state: &State, value: &Tensor) -> Result<(), Error> {
+        let (given, name) = (Given::Argument, state.name.clone());
         if state.shape != *value.shape() {
             let (expected, found) = (state.shape.clone(), value.shape().clone());
             return Err(Error::ParameterShape { name, expected, found, given });
@@ -278,23 +272,23 @@ impl TapeOptimizer {
 
     /// The state of the optimiser, of these members, of which some may be about to join: then these values wait for them.
     fn state_of(&self, members: &Members, given: &HashMap<String, Tensor>) -> Result<Vec<(String, Tensor)>, Error> {
-        let value = |(group, state): (&Group, &State)| {
-            let (shown, stored) = (shown_name(group, state), self.stored_name(group, state));
-            let value = match (given.get(&shown), self.tape.store.parameter(&stored)?, self.rate) {
+        let value = |state: &State| {
+            let stored = self.stored_name(state);
+            let value = match (given.get(&state.name), self.tape.store.parameter(&stored)?, self.rate) {
                 (Some(given), ..) => {
-                    self.check_state(state, &shown, given)?;
+                    self.check_state(state, given)?;
                     given.cast(state.storage)
                 }
                 (None, Some(value), _) => value,
                 (None, None, Some(rate)) if state.name == LEARNING_RATE => Tensor::scalar(rate).cast(state.storage),
                 (None, None, _) => initial_value(&state.init, &stored, &state.shape, state.storage, 0)?,
             };
-            Ok((shown, value.into_native()))
+            Ok((state.name.clone(), value.into_native()))
         };
-        members.named_states().map(value).collect()
+        members.states.iter().map(value).collect()
     }
 
-    /// The members as they will be when the parameters of the tape have joined that are new.
+    /// The members as they will be when the parameters of the tape have joined that are new, with what was given to them.
     fn members_to_be(&self) -> Result<Cow<'_, Members>, Error> {
         let new = self.new_parameters();
         if new.is_empty() {
@@ -302,6 +296,11 @@ impl TapeOptimizer {
         }
         let mut members = self.members.clone();
         members.add(&self.tape, new, &*self.optimizer, self.origin)?;
+        for name in self.given.keys() {
+            if let Some(own) = members.own_with_count(name, &*self.optimizer, self.origin)? {
+                members.part(own);
+            }
+        }
         Ok(Cow::Owned(members))
     }
 
@@ -351,9 +350,19 @@ impl TapeOptimizer {
 
     /// Takes leaves in.
     fn join(&mut self, new: Vec<(Rc<Record>, String)>) -> Result<(), Error> {
-        let first = self.members.leaves.len();
-        let Some(group) = self.members.add(&self.tape, new, &*self.optimizer, self.origin)? else { return Ok(()) };
-        self.set_rate(&self.members.groups[group])?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        let (first, scalars) = (self.members.leaves.len(), self.members.scalar_dtype());
+        self.members.add(&self.tape, new, &*self.optimizer, self.origin)?;
+        if self.members.scalar_dtype() != scalars {
+            self.widen_scalars()?;
+        }
+        if let Some(state) = self.members.state_named(LEARNING_RATE)
+            && self.tape.store.parameter(&self.stored_name(state))?.is_none()
+        {
+            self.set_rate()?;
+        }
         // From now on the leaves' values have places on the device.
         for Leaf { record, shape, dtype, .. } in self.members.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
             let mut residents = record.residents();
@@ -366,69 +375,86 @@ impl TapeOptimizer {
     /// Sets the states that waited for leaves which have joined. One that does not fit goes on waiting, so that no step is taken
     /// without it.
     fn set_given(&mut self) -> Result<(), Error> {
-        if self.given.is_empty() {
-            return Ok(());
+        let names: Vec<String> = self.given.keys().cloned().collect();
+        for name in names {
+            self.part_for(&name)?;
         }
-        let named = self.members.named_states().map(|(group, state)| shown_name(group, state));
-        let given = named.filter_map(|name| self.given.get(&name).cloned().map(|value| (name, value)));
+        let named = self.members.states.iter().map(|state| &state.name);
+        let given = named.filter_map(|name| self.given.get(name).map(|value| (name.clone(), value.clone())));
         let given: Vec<(String, Tensor)> = given.collect();
         self.set_states(&given)
     }
 
-    /// Gives a group the learning rate that was set, if one was.
-    fn set_rate(&self, group: &Group) -> Result<(), Error> {
-        let state = group.states.iter().find(|state| state.name == LEARNING_RATE);
-        let (Some(rate), Some(state)) = (self.rate, state) else { return Ok(()) };
-        self.tape.store.set_parameter(&self.stored_name(group, state), Tensor::scalar(rate).cast(state.storage))
+    /// Sets the learning rate that was given, if one was, where the optimiser has one.
+    fn set_rate(&self) -> Result<(), Error> {
+        let (Some(rate), Some(state)) = (self.rate, self.members.state_named(LEARNING_RATE)) else { return Ok(()) };
+        self.tape.store.set_parameter(&self.stored_name(state), Tensor::scalar(rate).cast(state.storage))
     }
 
-    /// What a state is called on the device.
-    fn stored_name(&self, group: &Group, state: &State) -> String {
-        stored_name(self.number, group.number, state.is_of_leaf, &state.name)
-    }
-
-    /// Splits the groups of which some leaves are active now and others are not.
-    fn split(&mut self, is_active: &[bool]) -> Result<(), Error> {
-        let mut place = 0;
-        while let Some(group) = self.members.groups.get(place) {
-            let (active, passive): (Vec<usize>, Vec<usize>) =
-                group.members.iter().partition(|&&member| is_active[member]);
-            if !active.is_empty() && !passive.is_empty() {
-                let states = |members: &[usize]| self.members.states(members, &*self.optimizer, self.origin);
-                let (own, other) = (states(&active)?, states(&passive)?);
-                let (number, is_begun) = (self.members.grouped, group.is_begun);
-                let new = Group { number, members: passive, states: other, is_begun };
-                // What is one leaf's alone goes with it by its name.
-                for state in new.states.iter().filter(|state| !state.is_of_leaf) {
-                    let [from, to] = [group, &new].map(|group| self.stored_name(group, state));
-                    if let Some(value) = self.tape.store.parameter(&from)? {
-                        self.tape.store.set_parameter(&to, value)?;
-                    }
-                }
-                self.members.grouped += 1;
-                self.members.forget_names();
-                let group = &mut self.members.groups[place];
-                (group.members, group.states) = (active, own);
-                self.members.groups.push(new);
+    /// Has the scalars in the storage type that they have beside the leaves that there are now. One that is still the number which it
+    /// was set to is that number, and not what the narrower type had made of it.
+    fn widen_scalars(&self) -> Result<(), Error> {
+        for state in &self.members.states {
+            let stored = self.stored_name(state);
+            let Some(present) = self.tape.store.parameter(&stored)? else { continue };
+            if present.storage() == state.storage {
+                continue;
             }
-            place += 1;
+            let rate = self.rate.filter(|_| state.name == LEARNING_RATE).map(Tensor::scalar);
+            let first = initial_value(&state.init, &stored, &state.shape, state.storage, 0)?;
+            let mut known = rate.into_iter().chain([first]);
+            let exact = known.find(|exact| exact.cast(present.storage()) == present);
+            let value = exact.unwrap_or(present).cast(state.storage);
+            self.tape.store.replace_parameter(&stored, value)?;
         }
         Ok(())
     }
+
+    /// What a state is called on the device.
+    fn stored_name(&self, state: &State) -> String {
+        stored_name(self.number, &state.name)
+    }
+
+    /// Has a leaf count alone if the name is that of a count which it has only then.
+    fn part_for(&mut self, name: &str) -> Result<(), Error> {
+        if self.members.state_named(name).is_some() {
+            return Ok(());
+        }
+        let Some(own) = self.members.own_with_count(name, &*self.optimizer, self.origin)? else { return Ok(()) };
+        let counts = self.begun_counts(&own)?;
+        self.part(own, counts)
+    }
+
+    /// What counts begin with that are a leaf's own from now on, by their names on the device: what the shared ones are. One that is not there yet is
+    /// what it is at first, and so is the other.
+    fn begun_counts(&self, own: &Own) -> Result<Vec<(String, Tensor)>, Error> {
+        let mut present: HashMap<&str, Option<Tensor>> = HashMap::new();
+        let mut begun = Vec::new();
+        for (shared, own) in &own.counts {
+            let value = match present.entry(shared) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(self.tape.store.parameter(&stored_name(self.number, shared))?),
+            };
+            begun.extend(value.clone().map(|value| (stored_name(self.number, own), value)));
+        }
+        Ok(begun)
+    }
+
+    /// Has leaves count alone from now on, from these counts.
+    fn part(&mut self, own: Own, counts: Vec<(String, Tensor)>) -> Result<(), Error> {
+        self.members.part(own);
+        counts.into_iter().try_for_each(|(name, value)| self.tape.store.set_parameter(&name, value))
+    }
 }
 
-/// What a state is called on the device, where those of other optimisers and groups are too.
-fn stored_name(optimizer: u64, group: u64, is_of_leaf: bool, name: &str) -> String {
-    if is_of_leaf {
-        format!("optimiser {optimizer}: {name}")
-    } else {
-        format!("optimiser {optimizer}, group {group}: {name}")
-    }
+/// What a state is called on the device, where those of other optimisers are too.
+fn stored_name(optimizer: u64, name: &str) -> String {
+    format!("optimiser {optimizer}: {name}")
 }
 
 /// Whether that is what a state of an optimiser is called.
 fn is_stored_of(optimizer: u64, name: &str) -> bool {
-    name.strip_prefix(&format!("optimiser {optimizer}")).is_some_and(|rest| rest.starts_with([':', ',']))
+    name.starts_with(&stored_name(optimizer, ""))
 }
 
 /// Its state goes with it.

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::{Rc, Weak};
 
-use arenagrad_graph::{DeclarationKind, Extracted, Init, NodeId, Origin};
+use arenagrad_graph::{DType, DeclarationKind, Extracted, Init, NodeId, Origin};
 
 use crate::error::Error;
 use crate::plan::{Plan, Request, Target};
@@ -25,15 +25,26 @@ use crate::train::{Optimizer, Trained, append_update, refuse_inputs_of_update};
 
 /// An update of leaves by an optimiser.
 pub(crate) struct Update<'a> {
-    /// The leaves, all with gradients, and the names by which the optimiser knows them.
-    pub(crate) members: Vec<(&'a Rc<Record>, &'a str)>,
+    /// The leaves, all with gradients.
+    pub(crate) members: Vec<Member<'a>>,
     pub(crate) optimizer: &'a dyn Optimizer,
-    /// What identifies the optimiser and its state.
-    pub(crate) key: [u64; 2],
+    /// What identifies the optimiser.
+    pub(crate) number: u64,
+    /// The dtype of its scalars.
+    pub(crate) scalar_dtype: DType,
     /// Where the optimiser was made.
     pub(crate) origin: Origin,
     /// What a state of the optimiser is called on the device.
     pub(crate) state_name: &'a dyn Fn(&str) -> String,
+}
+
+/// A leaf that is updated.
+pub(crate) struct Member<'a> {
+    pub(crate) record: &'a Rc<Record>,
+    /// The name by which the optimiser knows it.
+    pub(crate) name: &'a str,
+    /// Whether its updates are not counted with those of others.
+    pub(crate) counts_alone: bool,
 }
 
 /// A backward pass that waits.
@@ -102,7 +113,7 @@ impl Inner {
                 let name = |node: NodeId| {
                     let number = *residents.get(&node)?;
                     let member = work.updated.iter().position(|updated| *updated == node);
-                    let named = update.zip(member).map(|(update, member)| update.members[member].1.to_owned());
+                    let named = update.zip(member).map(|(update, member)| update.members[member].name.to_owned());
                     Some(named.unwrap_or_else(|| resident_name(number)))
                 };
                 let read = residents.values().map(|number| resident_name(*number)).collect();
@@ -194,7 +205,7 @@ impl Inner {
             list.sort_by_key(|(record, _)| record.number());
             list.dedup_by_key(|(record, _)| record.number());
         }
-        for (record, _) in update.iter().flat_map(|update| &update.members) {
+        for Member { record, .. } in update.iter().flat_map(|update| &update.members) {
             work.updated.push(self.node_of(record, Origin::here())?);
             work.read.push(match record.gradient() {
                 Some(Gradient::Node(node)) => node,
@@ -215,7 +226,7 @@ impl Inner {
             record.set_residents(residents);
             work.overwritten.extend(residents.gradient);
         }
-        let updated = update.iter().flat_map(|update| &update.members).map(|(record, _)| *record);
+        let updated = update.iter().flat_map(|update| &update.members).map(|member| member.record);
         let updated: Vec<(&Rc<Record>, NodeId)> = updated.zip(work.updated.iter().copied()).collect();
         for (record, node) in work.states.iter().map(|(record, node)| (record, *node)).chain(updated) {
             let (node, mut residents) = (self.graph.node(node)?, record.residents());
@@ -288,7 +299,7 @@ impl Inner {
             record.set_computed_gradient(value);
         }
         self.set_states(&work.states, residents.by_ref().take(work.states.len()));
-        for ((record, _), value) in update.iter().flat_map(|update| &update.members).zip(residents) {
+        for (Member { record, .. }, value) in update.iter().flat_map(|update| &update.members).zip(residents) {
             record.set_place(Place::Value(value));
         }
         if update.is_some() {
@@ -327,10 +338,14 @@ impl Work {
     /// What identifies the work beside the structure of what it computes.
     fn key(&self, update: Option<&Update<'_>>) -> Vec<u64> {
         let lists = [&self.values, &self.gradients, &self.leaves, &self.states];
-        let mut key: Vec<u64> = update.map_or([u64::MAX; 2], |update| update.key).to_vec();
+        let mut key = vec![update.map_or(u64::MAX, |update| update.number)];
         key.extend(lists.map(|list| list.len() as u64));
         key.push(self.updated.len() as u64);
         key.extend(self.overwritten.iter().map(|number| u64::from(*number)));
+        if let Some(update) = update {
+            key.push(u64::from(update.scalar_dtype == DType::F64));
+            key.extend(update.members.iter().map(|member| u64::from(member.counts_alone)));
+        }
         key
     }
 
@@ -349,16 +364,18 @@ impl Work {
         let (gradients, parameters) = rest.split_at(self.read.len());
         let mut members: HashMap<&str, u32> = HashMap::new();
         let mut updates = Vec::new();
-        if let Some(Update { members: updated, optimizer, origin, .. }) = update {
+        if let Some(Update { members: updated, optimizer, origin, scalar_dtype, .. }) = update {
             let numbers = &self.overwritten[next.len()..];
-            members.extend(updated.iter().map(|(_, name)| *name).zip(numbers.iter().copied()));
+            members.extend(updated.iter().map(|member| member.name).zip(numbers.iter().copied()));
             let nodes = parameters.iter().zip(gradients);
             let trained: Vec<Trained<'_>> = updated
                 .iter()
                 .zip(nodes)
-                .map(|((_, name), (parameter, gradient))| {
+                .map(|(Member { name, counts_alone, .. }, (parameter, gradient))| {
                     let (parameter, gradient) = (graph.expr(*parameter), graph.expr(*gradient));
-                    Trained::new(*name, parameter, gradient)
+                    let mut one = Trained::new(*name, parameter, gradient);
+                    (one.settings.counts_alone, one.settings.scalar_dtype) = (*counts_alone, *scalar_dtype);
+                    one
                 })
                 .collect();
             let declared = graph.declarations().len();

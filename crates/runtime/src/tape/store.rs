@@ -155,6 +155,16 @@ impl Store {
         Ok(())
     }
 
+    /// Has a parameter with that value from now on, whose storage type may be another than before: all plans are made anew.
+    pub(crate) fn replace_parameter(&self, name: &str, value: Tensor) -> Result<(), Error> {
+        let mut inside = self.inside.borrow_mut();
+        if inside.session.parameter_bytes(name).is_some() {
+            inside.renew()?;
+        }
+        inside.waiting.insert(name.to_owned(), value);
+        Ok(())
+    }
+
     /// Forgets the parameters of those names. Their memory is given back when plans are next made anew, which is soon if it is much.
     pub(crate) fn forget(&self, is_meant: impl Fn(&str) -> bool) {
         let mut inside = self.inside.borrow_mut();

@@ -417,10 +417,10 @@ fn reserved(error: Error, before: &[Declaration]) -> Error {
     }
 }
 
-/// The dtype of the scalars of an optimiser: f64 if a parameter is.
+/// The dtype of the scalars of an optimiser: f64 if a parameter is, be it one that this step does not reach.
 pub(crate) fn scalar_dtype(trained: &[Trained<'_>]) -> Result<DType, Error> {
-    for Trained { parameter, .. } in trained {
-        if parameter.dtype()? == DType::F64 {
+    for Trained { parameter, settings, .. } in trained {
+        if settings.scalar_dtype == DType::F64 || parameter.dtype()? == DType::F64 {
             return Ok(DType::F64);
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arenagrad_graph::{Expr, Graph, Init, NodeId};
+use arenagrad_graph::{DType, Expr, Graph, Init, NodeId};
 
 use crate::error::Error;
 use crate::train::schedules::Schedule;
@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) updated: Rc<Cell<Option<NodeId>>>,
     /// Whether there are steps of the optimiser that do not reach it: then it counts its updates itself.
     pub(crate) counts_alone: bool,
+    /// The dtype of the optimiser's scalars where no parameter of this step asks for a wider one.
+    pub(crate) scalar_dtype: DType,
     /// What the optimiser keeps of it, and of which counts.
     pub(crate) kept: Rc<RefCell<KeptOfOne>>,
 }
@@ -162,6 +164,7 @@ impl Default for Settings {
             schedules: Vec::new(),
             updated: Rc::default(),
             counts_alone: false,
+            scalar_dtype: DType::F32,
             kept: Rc::default(),
         }
     }

@@ -1,22 +1,21 @@
 //! Everything that a tape's optimiser goes on from, out and in again.
 //!
-//! Beside leaves and states a checkpoint notes which leaves have had gradients at the same steps, because each such group has a count of
-//! updates of its own.
+//! Beside leaves and states a checkpoint notes which leaves count their updates alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use serde_json::{Value, json};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::{Error, Given};
 use crate::tape::optimizer::TapeOptimizer;
-use crate::tape::optimizer::members::{Group, Leaf, shown_name};
+use crate::tape::optimizer::members::Members;
 use crate::tape::{Tape, Variable};
 use crate::tensor::Tensor;
 use crate::train::Hyperparameters;
 use crate::weights::Weights;
 
-/// The note of a checkpoint that says how leaves are grouped.
+/// The note of a checkpoint that says which leaves count alone.
 const NOTE: &str = "arenagrad.tape";
 
 impl TapeOptimizer {
@@ -63,22 +62,19 @@ impl TapeOptimizer {
             weights = weights.with(&name, value);
             weights.mark_training_state(&name);
         }
-        let group = |group: &Group| {
-            let names: Vec<&str> = group.members.iter().map(|&place| members.leaves[place].name.as_str()).collect();
-            json!({ "number": group.number, "members": names, "is_begun": group.is_begun })
-        };
-        let groups: Vec<Value> = members.groups.iter().map(group).collect();
+        let alone = members.leaves.iter().filter(|leaf| leaf.counts_alone).map(|leaf| leaf.name.as_str());
+        let alone: Vec<&str> = alone.collect();
         // As text, because JSON has no infinite numbers and readers of it may round others.
         let rate = self.rate.map(|rate| format!("{rate:?}"));
-        let note = json!({ "groups": groups, "grouped": members.grouped, "rate": rate });
+        let note = json!({ "count_alone": alone, "has_begun": members.has_begun, "rate": rate });
         Ok(Checkpoint::new(weights, 0).with_note(NOTE, note.to_string()))
     }
 
     /// Goes on from a checkpoint of an optimiser over leaves of the same names, on this tape or another. On another, what layers keep is
     /// there once they have been applied: apply the network to any input first, and make the tape with the same seed.
     ///
-    /// It takes checkpoints of [`TapeOptimizer::checkpoint`] alone: those of sessions and trainers do not say which leaves have had gradients
-    /// at the same steps. [`crate::Trainer::restore`] and [`crate::Session::restore`] take those.
+    /// It takes checkpoints of [`TapeOptimizer::checkpoint`] alone: those of sessions and trainers do not say which leaves count their
+    /// updates alone. [`crate::Trainer::restore`] and [`crate::Session::restore`] take those.
     ///
     /// Errors, after which nothing is changed: [`CheckpointError::NotOfTape`] for a checkpoint of a session or a trainer;
     /// [`CheckpointError::Missing`] for a leaf or state that the checkpoint lacks, [`CheckpointError::Unused`] for one that it alone has;
@@ -88,21 +84,10 @@ impl TapeOptimizer {
             self.join_new()?;
         }
         let noted = self.noted(checkpoint)?;
-        let members = &mut self.members;
-        let kept = (std::mem::replace(&mut members.groups, noted.groups), members.grouped, self.rate);
-        members.forget_names();
-        (members.grouped, self.rate) = (noted.grouped, noted.rate);
-        match self.fitting(checkpoint) {
-            Ok((variables, states)) => {
-                variables.into_iter().for_each(|(variable, value)| variable.set_data(value));
-                self.set_states(&states)
-            }
-            Err(error) => {
-                (self.members.groups, self.members.grouped, self.rate) = kept;
-                self.members.forget_names();
-                Err(error)
-            }
-        }
+        let (variables, states) = self.fitting(&noted.members, checkpoint)?;
+        (self.members, self.rate) = (noted.members, noted.rate);
+        variables.into_iter().for_each(|(variable, value)| variable.set_data(value));
+        self.set_states(&states)
     }
 
     /// The states that layers keep on the tape.
@@ -120,43 +105,25 @@ impl TapeOptimizer {
             Error::from(CheckpointError::Foreign { origin, key, found: text.to_owned() })
         };
         let note: Value = serde_json::from_str(text).map_err(|_| foreign())?;
-        let (listed, grouped) = (note["groups"].as_array(), note["grouped"].as_u64());
-        let (listed, grouped) = listed.zip(grouped).ok_or_else(foreign)?;
+        let (alone, has_begun) = (note["count_alone"].as_array(), note["has_begun"].as_bool());
+        let (alone, has_begun) = alone.zip(has_begun).ok_or_else(foreign)?;
+        let alone = alone.iter().map(|name| name.as_str()).collect::<Option<BTreeSet<&str>>>().ok_or_else(foreign)?;
         let rate = match note["rate"].as_str() {
             Some(rate) => Some(rate.parse::<f64>().map_err(|_| foreign())?),
             None => None,
         };
-        let trained = self.members.leaves.iter().zip(0..).filter(|(leaf, _)| leaf.is_trained);
-        let places: HashMap<&str, usize> = trained.map(|(leaf, place)| (leaf.name.as_str(), place)).collect();
-        let mut groups = Vec::with_capacity(listed.len());
-        let mut seen = HashSet::new();
-        for group in listed {
-            let (number, is_begun) = group["number"].as_u64().zip(group["is_begun"].as_bool()).ok_or_else(foreign)?;
-            let mut members = Vec::new();
-            for name in group["members"].as_array().ok_or_else(foreign)? {
-                let name = name.as_str().ok_or_else(foreign)?;
-                let place = places.get(name).copied().ok_or_else(|| self.unused(checkpoint, name))?;
-                if !seen.insert(place) {
-                    return Err(foreign());
-                }
-                members.push(place);
-            }
-            groups.push(Group {
-                number,
-                states: self.members.states(&members, &*self.optimizer, self.origin)?,
-                members,
-                is_begun,
-            });
+        let leaves = &self.members.leaves;
+        let known: HashSet<&str> = leaves.iter().map(|leaf| leaf.name.as_str()).collect();
+        if let Some(name) = alone.iter().find(|name| !known.contains(*name)) {
+            return Err(self.unused(checkpoint, name));
         }
-        let ungrouped = |(place, leaf): &(usize, &Leaf)| leaf.is_trained && !seen.contains(place);
-        match self.members.leaves.iter().enumerate().find(ungrouped) {
-            Some((_, leaf)) => Err(self.missing(checkpoint, &leaf.name)),
-            None => Ok(Noted { groups, grouped, rate }),
-        }
+        let mut members = self.members.counting_alone(&alone, &*self.optimizer, self.origin)?;
+        members.has_begun = has_begun;
+        Ok(Noted { members, rate })
     }
 
     /// The values of leaves and of what layers keep, and those of the optimiser's states, each checked.
-    fn fitting(&self, checkpoint: &Checkpoint) -> Result<Fitting, Error> {
+    fn fitting(&self, members: &Members, checkpoint: &Checkpoint) -> Result<Fitting, Error> {
         let mut used = HashSet::new();
         let mut value = |name: &str| {
             if !checkpoint.weights().contains(name) {
@@ -167,7 +134,7 @@ impl TapeOptimizer {
         };
         let given = || Given::File(checkpoint.origin().into());
         let leaves =
-            self.members.leaves.iter().map(|leaf| (leaf.name.clone(), Variable::of(&self.tape, leaf.record.clone())));
+            members.leaves.iter().map(|leaf| (leaf.name.clone(), Variable::of(&self.tape, leaf.record.clone())));
         let mut variables = Vec::new();
         for (name, variable) in leaves.chain(self.kept_states()) {
             let (found, present) = (value(&name)?, variable.data()?);
@@ -182,8 +149,8 @@ impl TapeOptimizer {
             variables.push((variable, found));
         }
         let mut states = Vec::new();
-        for (group, state) in self.members.named_states() {
-            let name = shown_name(group, state);
+        for state in &members.states {
+            let name = state.name.clone();
             let found = value(&name)?;
             if *found.shape() != state.shape {
                 let (expected, found) = (state.shape.clone(), found.shape().clone());
@@ -193,7 +160,7 @@ impl TapeOptimizer {
                 let (expected, found) = (state.storage, found.storage());
                 return Err(Error::ParameterDType { name, expected, found, given: given() });
             }
-            Hyperparameters::beside(self.members.dtypes(), given()).state(&state.name, &found)?;
+            Hyperparameters::beside(members.dtypes(), given()).state(&state.name, &found)?;
             states.push((name, found));
         }
         match checkpoint.names().find(|name| !used.contains(*name)) {
@@ -216,7 +183,7 @@ type Fitting = (Vec<(Variable, Tensor)>, Vec<(String, Tensor)>);
 
 /// What a checkpoint says beside tensors.
 struct Noted {
-    groups: Vec<Group>,
-    grouped: u64,
+    /// The leaves, of which some count alone.
+    members: Members,
     rate: Option<f64>,
 }

@@ -1,7 +1,10 @@
-//! Which leaves an optimiser of a tape has, and which of them are updated together.
+//! Which leaves an optimiser of a tape has, its states beside them, and which leaves count their updates alone.
+//!
+//! Invariant: a leaf that shares the optimiser's counts with others has been updated by every step since it joined, and joined before the
+//! first. Any other leaf has counts of its own.
 
 use std::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::rc::Rc;
 
 use arenagrad_graph::{DType, DeclarationKind, Graph, Init, Origin, Shape, StorageType};
@@ -11,19 +14,19 @@ use crate::tape::Inner;
 use crate::tape::record::Record;
 use crate::train::{Optimizer, Trained, append_update};
 
-/// The leaves of an optimiser and their groups.
+/// The leaves of an optimiser and its states.
 #[derive(Clone, Default)]
 pub(super) struct Members {
     pub(super) leaves: Vec<Leaf>,
-    pub(super) groups: Vec<Group>,
-    /// How many groups there have been.
-    pub(super) grouped: u64,
+    pub(super) states: Vec<State>,
+    /// Whether a step was taken.
+    pub(super) has_begun: bool,
     /// Which records the leaves are.
     known: HashSet<*const Record>,
     /// The dtypes of the leaves, each once.
     dtypes: Vec<DType>,
-    /// Where each state is among the groups and in its group, by the name that callers know it by; made when somebody asks.
-    places: OnceCell<HashMap<String, (usize, usize)>>,
+    /// Where each state is, by its name; made when somebody asks.
+    places: OnceCell<HashMap<String, usize>>,
 }
 
 /// A leaf that is updated, and what it was when the optimiser was given it.
@@ -36,33 +39,28 @@ pub(super) struct Leaf {
     pub(super) dtype: DType,
     /// Whether the optimiser trains what has that name.
     pub(super) is_trained: bool,
-}
-
-/// Leaves that have had gradients at the same steps.
-#[derive(Clone)]
-pub(super) struct Group {
-    pub(super) number: u64,
-    /// The leaves' places in the optimiser's list.
-    pub(super) members: Vec<usize>,
-    pub(super) states: Vec<State>,
-    /// Whether a step was taken.
-    pub(super) is_begun: bool,
+    /// Whether there are steps at which it had no gradient.
+    pub(super) counts_alone: bool,
 }
 
 /// A state of the optimiser.
 #[derive(Clone)]
 pub(super) struct State {
-    /// The name that the optimiser gave it.
     pub(super) name: String,
-    /// Whether it is one leaf's alone.
-    pub(super) is_of_leaf: bool,
     pub(super) shape: Shape,
     pub(super) storage: StorageType,
     pub(super) init: Init,
 }
 
-/// The names of leaves.
-pub(super) struct Names<'a>(HashSet<&'a str>);
+/// What leaves have of their own that shared the optimiser's counts so far.
+#[derive(Default)]
+pub(super) struct Own {
+    /// Their places in the list.
+    leaves: Vec<usize>,
+    states: Vec<State>,
+    /// The names of counts, and of those that go on from them.
+    pub(super) counts: Vec<(String, String)>,
+}
 
 impl Members {
     /// Whether a record is one of the leaves.
@@ -75,31 +73,17 @@ impl Members {
         self.dtypes.iter().copied()
     }
 
-    /// The state that callers know by a name, with its group.
-    pub(super) fn state_named(&self, name: &str) -> Option<(&Group, &State)> {
-        let places = self.places.get_or_init(|| {
-            let groups = self.groups.iter().enumerate();
-            let states = groups.flat_map(|(place, group)| {
-                group.states.iter().enumerate().map(move |(state, own)| (shown_name(group, own), (place, state)))
-            });
-            states.collect()
-        });
-        let &(group, state) = places.get(name)?;
-        let group = &self.groups[group];
-        Some((group, &group.states[state]))
+    /// The dtype that the optimiser's scalars have beside these leaves, whichever of them a step updates.
+    pub(super) fn scalar_dtype(&self) -> DType {
+        if self.dtypes.contains(&DType::F64) { DType::F64 } else { DType::F32 }
     }
 
-    /// Notes that the groups have changed.
-    pub(super) fn forget_names(&mut self) {
-        self.places = OnceCell::new();
-    }
-
-    fn note_dtypes(&mut self, first: usize) {
-        for leaf in &self.leaves[first..] {
-            if !self.dtypes.contains(&leaf.dtype) {
-                self.dtypes.push(leaf.dtype);
-            }
-        }
+    /// The state of a name.
+    pub(super) fn state_named(&self, name: &str) -> Option<&State> {
+        let places = self
+            .places
+            .get_or_init(|| self.states.iter().enumerate().map(|(place, state)| (state.name.clone(), place)).collect());
+        places.get(name).map(|place| &self.states[*place])
     }
 
     /// Leaves that are to join, with the names by which the optimiser will know them.
@@ -115,102 +99,172 @@ impl Members {
         named
     }
 
-    /// Takes leaves in, and says which group those are in that are trained, if there are such. Those that come before the first step are one
-    /// group. If that fails, nothing is changed.
+    /// Takes leaves in: those that come after the first step count alone. If that fails, nothing is changed.
     pub(super) fn add(
         &mut self,
         tape: &Inner,
         new: Vec<(Rc<Record>, String)>,
         optimizer: &dyn Optimizer,
         origin: Origin,
-    ) -> Result<Option<usize>, Error> {
-        let first = self.leaves.len();
-        let mut leaves = Vec::with_capacity(new.len());
+    ) -> Result<(), Error> {
+        let (first, scalars) = (self.leaves.len(), self.scalar_dtype());
         for (record, name) in new {
-            let value = tape.value_of(&record)?;
-            let is_trained = optimizer.trains(&name);
-            leaves.push(Leaf { record, name, shape: value.shape().clone(), dtype: value.dtype(), is_trained });
-        }
-        self.known.extend(leaves.iter().map(|leaf| Rc::as_ptr(&leaf.record)));
-        self.leaves.extend(leaves);
-        self.note_dtypes(first);
-        self.forget_names();
-        let mut members: Vec<usize> =
-            (first..self.leaves.len()).filter(|&place| self.leaves[place].is_trained).collect();
-        if members.is_empty() {
-            return Ok(None);
-        }
-        let open = self.groups.iter().position(|group| !group.is_begun);
-        if let Some(open) = open {
-            members = self.groups[open].members.iter().copied().chain(members).collect();
-        }
-        let states = match self.states(&members, optimizer, origin) {
-            Ok(states) => states,
-            Err(error) => {
-                for leaf in self.leaves.drain(first..) {
-                    self.known.remove(&Rc::as_ptr(&leaf.record));
+            let value = match tape.value_of(&record) {
+                Ok(value) => value,
+                Err(error) => {
+                    self.truncate(first);
+                    return Err(error);
                 }
-                self.dtypes.clear();
-                self.note_dtypes(0);
-                return Err(error);
+            };
+            let (shape, dtype) = (value.shape().clone(), value.dtype());
+            let (is_trained, counts_alone) = (optimizer.trains(&name), self.has_begun);
+            self.known.insert(Rc::as_ptr(&record));
+            self.leaves.push(Leaf { record, name, shape, dtype, is_trained, counts_alone });
+        }
+        self.note_dtypes(first);
+        // After the first step others may be many, and have what they have; unless their scalars become wider.
+        let asked = if self.has_begun && self.scalar_dtype() == scalars { first } else { 0 };
+        let asked: Vec<usize> = (asked..self.leaves.len()).filter(|&place| self.leaves[place].is_trained).collect();
+        match self.states(&asked, false, optimizer, origin) {
+            Ok((states, _)) => {
+                self.take_states(states);
+                Ok(())
             }
-        };
-        match open {
-            Some(open) => {
-                let group = &mut self.groups[open];
-                (group.members, group.states) = (members, states);
-                Ok(Some(open))
-            }
-            None => {
-                self.groups.push(Group { number: self.grouped, members, states, is_begun: false });
-                self.grouped += 1;
-                Ok(Some(self.groups.len() - 1))
+            Err(error) => {
+                self.truncate(first);
+                Err(error)
             }
         }
     }
 
-    /// The states that the optimiser has beside leaves. Its mistakes are the error, and so is a leaf of a name that it keeps to itself,
-    /// which is told at `origin`, where the optimiser was made.
-    pub(super) fn states(
+    /// Reports the mistakes that an optimiser of nothing has.
+    pub(super) fn check_optimizer(&self, optimizer: &dyn Optimizer, origin: Origin) -> Result<(), Error> {
+        self.states(&[], false, optimizer, origin).map(drop)
+    }
+
+    /// What these leaves have when each counts alone that shares the optimiser's counts so far.
+    pub(super) fn own(&self, leaves: Vec<usize>, optimizer: &dyn Optimizer, origin: Origin) -> Result<Own, Error> {
+        if leaves.is_empty() {
+            return Ok(Own::default());
+        }
+        let (states, counts) = self.states(&leaves, true, optimizer, origin)?;
+        Ok(Own { leaves, states, counts })
+    }
+
+    /// Has leaves count alone from now on.
+    pub(super) fn part(&mut self, own: Own) {
+        for place in own.leaves {
+            self.leaves[place].counts_alone = true;
+        }
+        self.take_states(own.states);
+    }
+
+    /// The same leaves, of which these count alone and no others.
+    pub(super) fn counting_alone(
         &self,
-        members: &[usize],
+        names: &BTreeSet<&str>,
         optimizer: &dyn Optimizer,
         origin: Origin,
-    ) -> Result<Vec<State>, Error> {
+    ) -> Result<Members, Error> {
+        let mut members = self.clone();
+        for leaf in &mut members.leaves {
+            leaf.counts_alone = names.contains(leaf.name.as_str());
+        }
+        let trained: Vec<usize> = (0..self.leaves.len()).filter(|&place| self.leaves[place].is_trained).collect();
+        (members.states, members.places) = (Vec::new(), OnceCell::new());
+        let (states, _) = members.states(&trained, false, optimizer, origin)?;
+        members.take_states(states);
+        Ok(members)
+    }
+
+    /// What the leaf has whose count that name is once it counts alone, if there is such a leaf, and it does not yet.
+    pub(super) fn own_with_count(
+        &self,
+        name: &str,
+        optimizer: &dyn Optimizer,
+        origin: Origin,
+    ) -> Result<Option<Own>, Error> {
+        let may_part = |leaf: &Leaf| {
+            let is_prefix = name.strip_prefix(&leaf.name).is_some_and(|rest| rest.starts_with('.'));
+            leaf.is_trained && !leaf.counts_alone && is_prefix
+        };
+        for place in (0..self.leaves.len()).filter(|&place| may_part(&self.leaves[place])) {
+            let own = self.own(vec![place], optimizer, origin)?;
+            if own.counts.iter().any(|(_, count)| count == name) {
+                return Ok(Some(own));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The states that the optimiser has beside leaves, and the counts that these share with others or could, each with the name of the state that a
+    /// leaf has instead when it counts alone. The optimiser's mistakes are the error, and so is a leaf of a name that it keeps to
+    /// itself, which is told at `origin`, where the optimiser was made.
+    fn states(
+        &self,
+        members: &[usize],
+        count_alone: bool,
+        optimizer: &dyn Optimizer,
+        origin: Origin,
+    ) -> Result<(Vec<State>, Vec<(String, String)>), Error> {
         let graph = Graph::new();
         let mut trained = Vec::with_capacity(members.len());
-        for Leaf { name, shape, dtype, .. } in members.iter().map(|&place| &self.leaves[place]) {
+        for Leaf { name, shape, dtype, counts_alone, .. } in members.iter().map(|&place| &self.leaves[place]) {
             let parameter = graph.at(origin, || graph.parameter_of(name, shape, *dtype, Init::Constant(0.0)));
-            let gradient = graph.zeros(shape, *dtype);
-            trained.push(Trained::new(name.clone(), parameter, gradient));
+            let mut one = Trained::new(name.clone(), parameter, graph.zeros(shape, *dtype));
+            one.settings.counts_alone = *counts_alone || count_alone;
+            one.settings.scalar_dtype = self.scalar_dtype();
+            trained.push(one);
         }
         append_update(&graph, &trained, optimizer, &[], origin)?;
-        let names = Names::of(&self.leaves);
         let declared = graph.declarations().into_iter().skip(members.len());
         let state = |declaration: arenagrad_graph::Declaration| match declaration.kind {
             DeclarationKind::Input => None,
             DeclarationKind::Parameter { init, .. } => {
                 let (name, shape, storage) = (declaration.name, declaration.shape, declaration.storage);
-                Some(State { is_of_leaf: names.are_in(&name), name, shape, storage, init })
+                Some(State { name, shape, storage, init })
             }
         };
-        Ok(declared.filter_map(state).collect())
+        let counts = trained.iter().flat_map(|one| {
+            let kept = one.settings.kept.borrow();
+            kept.shared.iter().map(|(name, suffix)| (name.clone(), one.state_name(suffix))).collect::<Vec<_>>()
+        });
+        Ok((declared.filter_map(state).collect(), counts.collect()))
     }
 
-    /// Every state once, with its group.
-    pub(super) fn named_states(&self) -> impl Iterator<Item = (&Group, &State)> {
-        self.groups.iter().flat_map(|group| group.states.iter().map(move |state| (group, state)))
+    /// Takes states in; those that are known are what is said of them now.
+    fn take_states(&mut self, states: Vec<State>) {
+        let mut places = self.places.take().unwrap_or_default();
+        if places.len() != self.states.len() {
+            places = self.states.iter().enumerate().map(|(place, state)| (state.name.clone(), place)).collect();
+        }
+        for state in states {
+            match places.get(&state.name) {
+                Some(place) => self.states[*place] = state,
+                None => {
+                    places.insert(state.name.clone(), self.states.len());
+                    self.states.push(state);
+                }
+            }
+        }
+        self.places = OnceCell::from(places);
     }
-}
 
-impl<'a> Names<'a> {
-    pub(super) fn of(leaves: &'a [Leaf]) -> Names<'a> {
-        Names(leaves.iter().map(|leaf| leaf.name.as_str()).collect())
+    /// Lets go of the leaves from a place on.
+    fn truncate(&mut self, first: usize) {
+        for leaf in self.leaves.drain(first..) {
+            self.known.remove(&Rc::as_ptr(&leaf.record));
+        }
+        self.dtypes.clear();
+        self.note_dtypes(0);
     }
 
-    /// Whether a state is one leaf's alone, by its name: the leaf's, a dot, and more.
-    pub(super) fn are_in(&self, state: &str) -> bool {
-        state.match_indices('.').any(|(dot, _)| self.0.contains(&state[..dot]))
+    fn note_dtypes(&mut self, first: usize) {
+        for leaf in &self.leaves[first..] {
+            if !self.dtypes.contains(&leaf.dtype) {
+                self.dtypes.push(leaf.dtype);
+            }
+        }
     }
 }
 
@@ -220,9 +274,4 @@ pub(super) fn described(place: usize, record: &Record) -> String {
         Some(name) => format!("leaf {place} of the optimiser, {name:?}"),
         None => format!("leaf {place} of the optimiser"),
     }
-}
-
-/// What a state is called to a caller.
-pub(super) fn shown_name(group: &Group, state: &State) -> String {
-    if state.is_of_leaf || group.number == 0 { state.name.clone() } else { format!("{}.{}", group.number, state.name) }
 }
