@@ -19,6 +19,7 @@ use crate::op::{Leaf, Op};
 use crate::places::Places;
 use crate::updates::Updates;
 use crate::views::shown_by;
+use crate::with_values::GivenValues;
 
 /// A computational graph. It grows by insertion through [`crate::Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
 ///
@@ -42,6 +43,8 @@ pub struct Graph {
     places: Cell<Places>,
     /// What stands before the names of parameters and states that are declared.
     pub(crate) prefix: RefCell<String>,
+    /// What stands in the place of parameters and states that are asked for.
+    pub(crate) given_values: RefCell<GivenValues>,
     tag: u32,
 }
 
@@ -120,6 +123,7 @@ impl Graph {
             method: Cell::new(None),
             places: Cell::default(),
             prefix: RefCell::default(),
+            given_values: RefCell::default(),
             tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
         }
     }

@@ -285,6 +285,9 @@ pub enum GraphError {
     #[error("{origin}: {name:?} is asked for as {expected}, but is {found} at {first}; give one of them another name")]
     SharedDeclaration { origin: Origin, name: String, expected: String, found: String, first: Origin },
 
+    #[error("{origin}: with_values: nothing asks for {name:?}; what is asked for: {asked}")]
+    ValueNotAskedFor { origin: Origin, name: String, asked: String },
+
     #[error("{origin}: {op}: {operand} is no state; declare what is updated with `state` or `shared_state`")]
     NotAState { origin: Origin, op: &'static str, operand: String },
 
@@ -464,6 +467,7 @@ impl GraphError {
             | GraphError::Full { op, .. } => *op = method,
             GraphError::DuplicateName { .. }
             | GraphError::SharedDeclaration { .. }
+            | GraphError::ValueNotAskedFor { .. }
             | GraphError::InputNotGiven { .. }
             | GraphError::ReservedName { .. }
             | GraphError::InitialValue { .. }

@@ -77,6 +77,7 @@ pub mod symbolic;
 mod updates;
 mod verify;
 mod views;
+mod with_values;
 
 pub use aligned::AlignedVec;
 pub use arena::Graph;

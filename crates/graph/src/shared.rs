@@ -25,6 +25,9 @@ impl Graph {
     ) -> Expr<'_> {
         let method = self.enter("shared_parameter");
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
+        if let Some(value) = self.given_value(&self.prefixed(name.clone()), &shape, storage.value(), method.origin()) {
+            return value;
+        }
         if let Some(lender) = self.lender() {
             let (trainable, origin) = (storage.value().is_float(), method.origin());
             let init = self.prefixed_init(init);
@@ -48,6 +51,9 @@ impl Graph {
     ) -> Expr<'_> {
         let method = self.enter("shared_state");
         let (name, shape, storage) = (name.into(), shape.into(), storage.into());
+        if let Some(value) = self.given_value(&self.prefixed(name.clone()), &shape, storage.value(), method.origin()) {
+            return value;
+        }
         if let Some(lender) = self.lender() {
             let (trainable, origin, init) = (false, method.origin(), self.prefixed_init(init));
             return self.lent(&*lender, Wanted { name: self.prefixed(name), shape, storage, init, trainable, origin });
@@ -56,6 +62,27 @@ impl Graph {
             Some(first) => self.found(&first, "a state", false, &shape, storage, method.origin()),
             None => self.state(name, shape, storage, init),
         }
+    }
+
+    /// The parameters that are trained, with their names, in the order in which they were declared: what a gradient may be asked for, or
+    /// [`Graph::with_values`] given. In the graph of a tape layers
+    /// declare none.
+    ///
+    /// ```
+    /// use arenagrad_graph::Graph;
+    /// use arenagrad_graph::nn::Linear;
+    ///
+    /// let g = Graph::new();
+    /// let loss = Linear::new("layer", 3, 2).apply(g.input("x", [4, 3])).square().mean(..);
+    /// let (names, parameters): (Vec<String>, Vec<_>) = g.parameters().into_iter().unzip();
+    /// assert_eq!(names, ["layer.weight", "layer.bias"]);
+    /// assert_eq!(g.gradients(&[loss], &[loss.full_like(1.0)], &parameters)?.len(), 2);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    pub fn parameters(&self) -> Vec<(String, Expr<'_>)> {
+        let declared = self.declarations().into_iter();
+        let trained = declared.filter(|one| matches!(one.kind, DeclarationKind::Parameter { trainable: true, .. }));
+        trained.filter(|one| self.node(one.node).is_ok()).map(|one| (one.name, self.expr(one.node))).collect()
     }
 
     /// The node of a declaration, if it is what is asked for.

@@ -51,6 +51,7 @@ mod symbolic_values;
 mod text;
 mod told;
 mod widen;
+mod with_values;
 
 #[test]
 fn every_test_file_is_listed() {

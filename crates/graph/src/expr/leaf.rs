@@ -70,11 +70,14 @@ impl Graph {
         storage: impl Into<StorageType>,
         init: Init,
     ) -> Expr<'_> {
-        let _method = self.enter("parameter_of");
+        let method = self.enter("parameter_of");
         let (storage, init) = (storage.into(), self.prefixed_init(init));
+        let (name, shape) = (self.prefixed(name.into()), shape.into());
+        if let Some(value) = self.given_value(&name, &shape, storage.value(), method.origin()) {
+            return value;
+        }
         let kind = DeclarationKind::Parameter { init, trainable: storage.value().is_float() };
-        let name = self.prefixed(name.into());
-        self.declare_parameter(name, shape.into(), storage, kind, Origin::here())
+        self.declare_parameter(name, shape, storage, kind, Origin::here())
     }
 
     /// A tensor that stays on the device between runs and that no optimiser touches: running statistics, counters,
@@ -88,10 +91,13 @@ impl Graph {
         storage: impl Into<StorageType>,
         init: Init,
     ) -> Expr<'_> {
-        let _method = self.enter("state");
+        let method = self.enter("state");
         let kind = DeclarationKind::Parameter { init: self.prefixed_init(init), trainable: false };
-        let name = self.prefixed(name.into());
-        self.declare_parameter(name, shape.into(), storage.into(), kind, Origin::here())
+        let (name, shape, storage) = (self.prefixed(name.into()), shape.into(), storage.into());
+        if let Some(value) = self.given_value(&name, &shape, storage.value(), method.origin()) {
+            return value;
+        }
+        self.declare_parameter(name, shape, storage, kind, Origin::here())
     }
 
     /// A tensor whose every element is `value`, rounded to a float dtype. Errors: a value that i32 or bool does not hold.
