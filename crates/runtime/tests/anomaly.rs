@@ -54,6 +54,32 @@ fn a_nan_that_was_given_is_the_inputs() {
     assert_eq!(report.infinity.unwrap().name, "\"masked\"");
 }
 
+/// Operators have a NaN in store that is chosen for labels out of range alone; it is no anomaly where it is not chosen.
+#[test]
+fn constants_of_operators_are_no_anomalies() {
+    for device in devices() {
+        let g = Graph::new();
+        let x = g.input("x", [2, 3]);
+        let given = Tensor::new([2, 3], vec![1.0f32, 2.0, 3.0, 6.0, 5.0, 4.0]).unwrap();
+        let [of_largest] = x.max(1).sum(..).grad([x]).unwrap();
+        let hard = x.argmax(1).one_hot(3).cast(DType::F32);
+        let of_labels = x.cross_entropy(x.argmax(1));
+        let [of_loss] = of_labels.grad([x]).unwrap();
+        let report = anomaly(&g, &[of_largest, hard, of_labels, of_loss], &[("x", &given)], &device).unwrap();
+        assert!(report.is_finite(), "{report}");
+        // What stands behind one is found.
+        let line = line!() + 1;
+        let loss = (hard * (x - 4.0).sqrt()).sum(..);
+        let report = anomaly(&g, &[loss], &[("x", &given)], &device).unwrap();
+        let nan = report.nan.clone().expect("the root of what is below 0");
+        assert!(nan.name.starts_with("sqrt") && nan.origin.ends_with(&format!("anomaly.rs:{line}")), "{report}");
+        // Where it is chosen, the node that chose it is the first, and no view of the constant.
+        let outside = x.cross_entropy(x.argmax(1) + 2);
+        let report = anomaly(&g, &[outside], &[("x", &given)], &device).unwrap();
+        assert!(!report.nan.clone().expect("a label out of range").name.starts_with("constant"), "{report}");
+    }
+}
+
 #[test]
 fn deviations_and_norms_on_the_tape() {
     for device in devices() {

@@ -6,7 +6,7 @@ use arenagrad::train::schedules::{
     Chained, Constant, Cosine, CosineRestarts, Exponential, Linear, MultiStep, OneCycle, PlateauMode, Polynomial,
     ReduceOnPlateau, Schedule, Step, from_fn,
 };
-use arenagrad::{Adagrad, Adam, DType, Device, Error, Expr, Graph, Init, Optimizer, Session, Sgd};
+use arenagrad::{Adagrad, Adam, DType, Device, Error, Expr, Graph, Init, NAdam, Optimizer, Session, Sgd};
 
 /// What a schedule gives at the counts 0, 1, .. in that dtype: rates, and momenta if it says any.
 fn along(schedule: &dyn Schedule, base: f64, counts: usize, dtype: DType, device: &Device) -> Vec<Vec<f64>> {
@@ -304,4 +304,59 @@ fn a_plateau_goes_on_from_its_state() {
         assert!(matches!(plateau.set_state(number), Err(Error::Hyperparameter { .. })), "{wrong}");
     }
     assert_eq!(plateau, before);
+}
+
+/// A parameter with another rate is one of a parameter group in PyTorch, whose schedules begin from its rate and whose floors are the same.
+#[test]
+fn a_floor_is_the_same_for_rates_of_ones_own() {
+    for device in devices() {
+        let g = Graph::new();
+        let (a, b) = (g.parameter("a", [], Init::Constant(1.0)), g.parameter("b", [], Init::Constant(1.0)));
+        let optimizer = Sgd::new(0.1).scale_rate("b", 0.25).schedule(Cosine::new(4).floor(0.01));
+        let mut session = Session::train(&g, a + b, optimizer, device).unwrap();
+        let half_cosines = [1.0, 0.853_553_390_593, 0.5, 0.146_446_609_407, 0.0];
+        for half_cosine in half_cosines {
+            let before = ["a", "b"].map(|name| session.parameter(name).unwrap().item().unwrap());
+            session.advance(&[]).unwrap();
+            for ((name, before), base) in ["a", "b"].into_iter().zip(before).zip([0.1, 0.025]) {
+                let step = before - session.parameter(name).unwrap().item().unwrap();
+                let expected = 0.01 + (base - 0.01) * half_cosine;
+                assert!((step - expected).abs() < 1e-6, "{name}: {step}, and not {expected}");
+            }
+        }
+    }
+}
+
+/// The numbers are those of PyTorch 2.15's `NAdam` under `OneCycleLR`, whose momentum is NAdam's first beta.
+#[test]
+fn a_cycle_moves_the_first_beta_of_nadam() {
+    let plain = [
+        [0.995877262858136, -2.0041227371521706],
+        [0.9559070102350559, -2.04432709172865],
+        [0.88444972792043, -2.1215147323892856],
+        [0.8216630086048398, -2.1984074304778147],
+        [0.7705867579303739, -2.2673938028725606],
+        [0.7333131710314402, -2.3212880616695473],
+    ];
+    let decayed = [
+        [0.9954772628581361, -2.0033227371521707],
+        [0.9503457732799746, -2.033094761493589],
+        [0.8698891926582918, -2.089476830715749],
+        [0.8000815715539508, -2.1453026860736415],
+        [0.74404603099988, -2.1953317086292805],
+        [0.703614346803587, -2.2343976624770283],
+    ];
+    let optimizers = [(NAdam::new(0.1), plain), (NAdam::new(0.1).decoupled_weight_decay(0.1), decayed)];
+    for (optimizer, expected) in optimizers {
+        let g = Graph::new();
+        let w = g.parameter_of("w", [2], DType::F64, Init::Values(vec![1.0, -2.0]));
+        let optimizer = optimizer.schedule(OneCycle::new(10));
+        let mut session = Session::train(&g, (w * w * w).sum(..), optimizer, Device::cpu()).unwrap();
+        for (step, expected) in expected.into_iter().enumerate() {
+            session.advance(&[]).unwrap();
+            let found = session.parameter("w").unwrap().to_f64_vec();
+            let is_near = |(found, expected): (&f64, &f64)| (found - expected).abs() < 1e-12;
+            assert!(found.iter().zip(&expected).all(is_near), "step {step}: {found:?}, and not {expected:?}");
+        }
+    }
 }

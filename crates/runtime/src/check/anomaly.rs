@@ -5,9 +5,10 @@
 //! not finite all are. Nodes of a derivative carry the line of the node that they differentiate, so an anomaly of a backward
 //! pass names the line of the forward pass whose derivative it is.
 //!
-//! An infinity may be meant, as in a mask of -inf: it is reported beside the first NaN, and constants and literals are left
-//! out. What only a particular fusion makes is not found, for with every node an output nothing is fused.
+//! An infinity may be meant, as in a mask of -inf: it is reported beside the first NaN. Constants and literals, and views of them, are left
+//! out: operators have a NaN there for what is never to be chosen. Where it is chosen all the same, that node is the first. What only a particular fusion makes is not found, for with every node an output nothing is fused.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use arenagrad_graph::{Expr, Graph, GraphError, Leaf, NodeId, Op, Origin, Shape};
@@ -61,8 +62,15 @@ pub fn anomaly(
     let results = evaluation.run(plan)?;
 
     let mut report = AnomalyReport { nodes: nodes.len(), nan: None, infinity: None };
+    let mut constant = HashSet::new();
     for ((id, expr), result) in nodes.iter().zip(&exprs).zip(&results) {
-        if !result.dtype().is_float() {
+        let op = graph.node(*id)?.op;
+        let is_view = matches!(&op, Op::View { operand, .. } if constant.contains(operand));
+        let is_constant = is_view || matches!(op, Op::Leaf(Leaf::Constant { .. } | Leaf::Literal { .. }));
+        if is_constant {
+            constant.insert(*id);
+        }
+        if is_constant || !result.dtype().is_float() {
             continue;
         }
         let elements = result.to_f64_vec();
@@ -80,8 +88,7 @@ pub fn anomaly(
         if report.nan.is_none() {
             report.nan = found(f64::is_nan)?;
         }
-        let is_given = matches!(graph.node(*id)?.op, Op::Leaf(Leaf::Constant { .. } | Leaf::Literal { .. }));
-        if report.infinity.is_none() && !is_given {
+        if report.infinity.is_none() {
             report.infinity = found(f64::is_infinite)?;
         }
         if report.nan.is_some() && report.infinity.is_some() {
@@ -98,7 +105,7 @@ pub fn anomaly(
 pub struct AnomalyReport {
     /// How many nodes were looked at.
     pub nodes: usize,
-    /// The first node with a NaN, if one has any.
+    /// The first node with a NaN, if one has any, constants and literals left out.
     pub nan: Option<Anomaly>,
     /// The first node with an infinity, if one has any, constants and literals left out.
     pub infinity: Option<Anomaly>,

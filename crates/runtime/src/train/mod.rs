@@ -132,7 +132,8 @@ pub trait Optimizer {
         options::Scaled::decay(self, pattern, factor)
     }
 
-    /// Another learning rate for the parameters of the pattern: this factor times that of the others, scheduled like it.
+    /// Another learning rate for the parameters of the pattern: this factor times that of the others. Schedules begin from it, as from the
+    /// rate of a parameter group in PyTorch: what they multiply is multiplied alike, and a floor is the same for all.
     fn scale_rate(self, pattern: impl Into<String>, factor: f64) -> options::Scaled<Self>
     where
         Self: Sized,

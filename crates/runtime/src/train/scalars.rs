@@ -50,6 +50,8 @@ pub(crate) const SCHEDULED_RATE: &str = "learning_rate.scheduled";
 pub struct Scalars<'g> {
     base: Expr<'g>,
     present: Expr<'g>,
+    /// The present rates of parameters with a factor, by the factor's bits, where a schedule says them.
+    by_factor: HashMap<u64, Expr<'g>>,
     number: Option<Expr<'g>>,
     /// Those of parameters that count their updates alone, by the parameter.
     own_numbers: HashMap<NodeId, Expr<'g>>,
@@ -81,8 +83,15 @@ impl<'g> Scalars<'g> {
             graph.at(origin, || graph.state(settings.scalar_name(name), [], dtype, Init::Constant(init)))
         };
         let base = state(LEARNING_RATE, rate);
-        let (own_numbers, updates) = (HashMap::new(), Vec::new());
-        let mut scalars = Scalars { base, present: base, number: None, own_numbers, momentum: None, updates };
+        let mut scalars = Scalars {
+            base,
+            present: base,
+            by_factor: HashMap::new(),
+            number: None,
+            own_numbers: HashMap::new(),
+            momentum: None,
+            updates: Vec::new(),
+        };
         if !is_counted && settings.schedules.is_empty() {
             return Ok(scalars);
         }
@@ -99,9 +108,14 @@ impl<'g> Scalars<'g> {
                 scalars.updates.push((own, next));
             }
         }
-        // What the inner schedule gives is the base of the outer one.
+        scalars.present = settings.scheduled_rate(base, count)?;
+        // Each begins from a base rate of its own, so that a floor is the same for all.
+        for factor in trained.iter().map(Trained::rate_factor).filter(|factor| *factor != 1.0) {
+            if !settings.schedules.is_empty() && !scalars.by_factor.contains_key(&factor.to_bits()) {
+                scalars.by_factor.insert(factor.to_bits(), settings.scheduled_rate(base * factor, count)?);
+            }
+        }
         for scheduling in settings.schedules.iter().rev() {
-            scalars.present = one_number("rate", scheduling.schedule.rate(scalars.present, count)?, base, count)?;
             scheduling.asked.rate.set(true);
             if let Some(momentum) = scheduling.schedule.momentum(count)? {
                 scheduling.asked.has_momentum.set(true);
@@ -175,9 +189,13 @@ impl<'g> Scalars<'g> {
         Ok(graph.state(settings.scalar_name(name), [], self.dtype()?, Init::Constant(init)))
     }
 
-    /// The present rate times a factor, in the dtype of the scalars.
+    /// The present rate of parameters whose base rate is multiplied by a factor, in the dtype of the scalars.
     pub(crate) fn rate_with_factor(&self, factor: f64) -> Expr<'g> {
-        if factor == 1.0 { self.present } else { self.present * factor }
+        match self.by_factor.get(&factor.to_bits()) {
+            Some(rate) => *rate,
+            None if factor == 1.0 => self.present,
+            None => self.present * factor,
+        }
     }
 
     /// The dtype of the scalars: f64 if a parameter is.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arenagrad_graph::{DType, Expr, Graph, Init, NodeId};
 
 use crate::error::Error;
-use crate::train::schedules::Schedule;
+use crate::train::schedules::{Schedule, one_number};
 
 /// A parameter under training, which the gradient reaches.
 #[derive(Clone, Debug)]
@@ -177,6 +177,15 @@ impl fmt::Debug for Scheduling {
 }
 
 impl Settings {
+    /// What the schedules make of a base rate.
+    pub(crate) fn scheduled_rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
+        // What the inner schedule gives is the base of the outer one.
+        let mut schedules = self.schedules.iter().rev();
+        schedules.try_fold(base, |rate, Scheduling { schedule, .. }| {
+            one_number("rate", schedule.rate(rate, count)?, base, count)
+        })
+    }
+
     /// The name of a scalar state that all parameters of an optimiser share.
     pub(crate) fn scalar_name(&self, name: &str) -> String {
         match &self.group {

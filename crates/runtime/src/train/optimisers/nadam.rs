@@ -28,7 +28,7 @@ struct Factors<'g> {
 /// `mu(t) = b1 (1 - 0.96^(t momentum_decay) / 2)`, `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
 /// `d = sqrt(v / (1 - b2^t)) + eps`,
 /// `p = p - rate (1 - mu(t)) / (1 - mu(1) .. mu(t)) * g / d - rate mu(t + 1) / (1 - mu(1) .. mu(t + 1)) * m / d`,
-/// with `t` counting updates from 1.
+/// with `t` counting updates from 1. A schedule that says a momentum says `b1`.
 ///
 /// The defaults are `b1 = 0.9`, `b2 = 0.999`, `eps = 1e-8`, `momentum_decay = 0.004` and no weight decay.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,8 +98,18 @@ impl Optimizer for NAdam {
         decay.check(&numbers)?;
         let scalars = Scalars::counted(graph, trained, rate)?;
         let scalar = scalars.dtype()?;
-        // The momentum has a schedule of its own, so it asks no other.
-        let momentum = |number: Expr<'g>| (1.0 - (number * (momentum_decay * MOMENTUM_BASE.ln())).exp() * 0.5) * first;
+        let first = match scalars.momentum(trained) {
+            Some(momentum) => Beta::Scheduled(momentum),
+            None => Beta::Number(first),
+        };
+        // A schedule of its own, which begins from the beta that there is.
+        let momentum = |number: Expr<'g>| {
+            let share = 1.0 - (number * (momentum_decay * MOMENTUM_BASE.ln())).exp() * 0.5;
+            match first {
+                Beta::Number(first) => share * first,
+                Beta::Scheduled(first) => share * first,
+            }
+        };
         let factors_of = |number: Expr<'g>, product: Option<Expr<'g>>| -> Result<Factors<'g>, Error> {
             let (present, coming) = (momentum(number), momentum(number + 1.0));
             let product = match product {
@@ -128,7 +138,7 @@ impl Optimizer for NAdam {
             let rate = scalars.rate_with_factor(one.rate_factor());
             let g = decay.gradient(one, maximize);
             let (m, v) = (one.state(graph, "first_moment", 0.0)?, one.state(graph, "second_moment", 0.0)?);
-            let next_m = (m * first + g * (1.0 - first)).named(format!("{name}.first_moment.next"));
+            let next_m = first.mix(m, g, dtype).named(format!("{name}.first_moment.next"));
             let next_v = (v * second + g * g * (1.0 - second)).named(format!("{name}.second_moment.next"));
             let denominator = (next_v / second_correction.cast(dtype)).sqrt() + eps;
             let step = (rate * of_gradient).cast(dtype) * g + (rate * of_moment).cast(dtype) * next_m;
