@@ -5,7 +5,9 @@ use crate::suite::devices::{devices, flushes_subnormals};
 use arenagrad::nn::Linear;
 use arenagrad::train::Trained;
 use arenagrad::train::schedules::{Exponential, OneCycle};
-use arenagrad::{Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Muon, Optimizer, Session, Sgd, Tensor};
+use arenagrad::{
+    Adam, AdamW, DType, Device, Error, Expr, Graph, Init, Muon, Optimizer, Session, Sgd, StorageType, Tensor,
+};
 
 /// A loss whose gradients are these numbers, whatever the parameters, which start at the same numbers: no square overflows in it.
 fn constant_gradients<'g>(g: &'g Graph, values: &[(&str, Vec<f64>)], dtype: DType) -> Expr<'g> {
@@ -340,4 +342,18 @@ fn options_are_part_of_few_kernels() {
     // Small gradients are put beside one another by one kernel and summed up by one, large ones each by one, and one says the share. Until
     // that is known no update can be, so none is part of the kernel that computes its gradient.
     assert!(steps(&AdamW::new(1e-3).clip_norm(1.0)) <= plain + 4 + parameters);
+}
+
+/// PyTorch's `AveragedModel` copies the weights as they are stored.
+#[test]
+fn averages_are_of_the_weights_as_they_are_stored() {
+    let g = Graph::new();
+    let w = g.parameter_of("w", [], StorageType::Bf16, Init::Constant(1.0));
+    let optimizer = Sgd::new(0.001).moving_average(0.5);
+    let mut session = Session::train(&g, w * 1.0, optimizer, Device::cpu()).unwrap();
+    for _ in 0..4 {
+        session.advance(&[]).unwrap();
+    }
+    let value = |name: &str| session.parameter(name).unwrap().item().unwrap();
+    assert_eq!((value("w"), value("w.average")), (1.0, 1.0));
 }

@@ -3,7 +3,7 @@
 
 use arenagrad::train::schedules::Exponential;
 use arenagrad::{
-    Adadelta, Adagrad, Adam, AdamW, Adamax, DType, Device, Error, Expr, Graph, Init, Inputs, Lamb, Lion, NAdam,
+    Adadelta, Adagrad, Adam, AdamW, Adamax, DType, Device, Error, Expr, Graph, Init, Inputs, Lamb, Lion, Muon, NAdam,
     Optimizer, RAdam, RmsProp, Session, Sgd, Tensor, Trainer,
 };
 
@@ -179,6 +179,103 @@ fn batches_accumulate_for_each_parameter() {
             if reached > 0 {
                 assert_near(&values(trainer.session(), "b"), &[b; 2], &what);
             }
+        }
+    }
+}
+
+/// As one optimiser's, whichever of several a parameter belongs to, and whether any other of its parameters is reached.
+#[test]
+fn schedules_of_groups_go_by_all_steps() {
+    let half = || Exponential::new(0.5);
+    let sgd = || Sgd::new(0.1);
+    let optimisers: [(&str, Boxed); 5] = [
+        ("around", Box::new(sgd().group("g", "b", sgd()).schedule(half()))),
+        ("within", Box::new(sgd().schedule(half()).group("g", "b", sgd().schedule(half())))),
+        ("rest", Box::new(sgd().group("g", "a", sgd()).schedule(half()))),
+        ("nested", Box::new(sgd().group("g", "*", sgd().group("h", "b", sgd())).schedule(half()))),
+        ("muon", Box::new(Muon::new(0.1).rest(sgd()).schedule(half()))),
+    ];
+    let one = Tensor::scalar(1.0f64);
+    for (name, optimizer) in optimisers {
+        let mut trainer = trainer(optimizer);
+        trainer.prepare(&[("x", &one), ("extra", &one)]).unwrap();
+        let mut expected = 2.0;
+        for (number, reaches) in [false, true, false, false, true].into_iter().enumerate() {
+            step(&mut trainer, reaches).unwrap();
+            if reaches {
+                expected -= 0.1 * 0.5f64.powi(number as i32) * 1.4 * expected;
+            }
+            assert_near(&values(trainer.session(), "b"), &[expected; 2], &format!("{name}, step {number}"));
+        }
+    }
+}
+
+/// Plans that were made before it was known what others reach are made anew.
+#[test]
+fn groups_learn_of_parameters_that_come_later() {
+    let half = || Exponential::new(0.5);
+    let mut trainer = trainer(Box::new(Sgd::new(0.1).group("g", "a", Sgd::new(0.1)).schedule(half())));
+    let mut expected = 2.0;
+    for (number, reaches) in [false, false, true, false, false, true].into_iter().enumerate() {
+        step(&mut trainer, reaches).unwrap();
+        if reaches {
+            // What was unknown until then begins with the first step that reaches it.
+            expected -= 0.1 * 0.5f64.powi(number as i32 - 2) * 1.4 * expected;
+        }
+    }
+    assert_near(&values(trainer.session(), "b"), &[expected; 2], "b");
+}
+
+#[test]
+fn averages_of_groups_follow_parameters_at_all_steps() {
+    let average = |optimizer: Boxed| {
+        let mut trainer = trainer(optimizer);
+        for reaches in [true, true, false, false, false, true] {
+            step(&mut trainer, reaches).unwrap();
+        }
+        values(trainer.session(), "b.average")
+    };
+    let alone = average(Box::new(Sgd::new(0.1).moving_average(0.5)));
+    let around = average(Box::new(Sgd::new(0.1).moving_average(0.5).group("g", "a", Sgd::new(0.1))));
+    assert_near(&around, &alone, "the average of b");
+}
+
+/// What is not updated at a step is no part of the norm by which others are clipped, and the norm is kept of each update.
+#[test]
+fn batches_that_accumulate_are_clipped_by_what_is_updated() {
+    for scale in [0.0, 100.0] {
+        let optimizer = Sgd::new(1.0).clip_norm(1.0).accumulate(2);
+        let mut trainer = Trainer::new(Device::cpu(), optimizer, move |inputs: &Inputs<'_>| {
+            let w = |name| inputs.graph().shared_parameter(name, [], DType::F64, Init::Constant(0.0));
+            let loss = w("body") * inputs.get("x") * scale;
+            if inputs.has("extra") { loss + w("head") * inputs.get("extra") } else { loss }
+        });
+        let one = Tensor::scalar(1.0f64);
+        trainer.prepare(&[("x", &one), ("extra", &one)]).unwrap();
+        for reaches in [false, true, true] {
+            step(&mut trainer, reaches).unwrap();
+        }
+        assert_near(&values(trainer.session(), "head"), &[-1.0 / (1.0 + 1e-6)], &format!("head, {scale}"));
+        assert_near(&values(trainer.session(), "gradient_norm"), &[1.0], &format!("norm, {scale}"));
+    }
+}
+
+/// Each has the average of its own weights after its own updates.
+#[test]
+fn averages_of_what_accumulates_are_of_each_update() {
+    let mut trainer = trainer(Box::new(Sgd::new(0.1).accumulate(2).moving_average(0.5)));
+    let one = Tensor::scalar(1.0f64);
+    trainer.prepare(&[("x", &one), ("extra", &one)]).unwrap();
+    let (mut b, mut average, mut reached) = (2.0, 0.0, 0);
+    for number in 0..9 {
+        let reaches = number > 0;
+        step(&mut trainer, reaches).unwrap();
+        reached += usize::from(reaches);
+        if reaches && reached % 2 == 0 {
+            b -= 0.1 * 1.4 * b;
+            average = if reached == 2 { b } else { 0.5 * average + 0.5 * b };
+            assert_near(&values(trainer.session(), "b"), &[b; 2], &format!("step {number}"));
+            assert_near(&values(trainer.session(), "b.average"), &[average; 2], &format!("average, step {number}"));
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use arenagrad_graph::{Shape, StorageType};
+
 use crate::error::{Error, Given};
 use crate::session::Session;
 use crate::session::parameters::Place;
@@ -17,6 +19,11 @@ impl Session {
     /// The names of the parameters that are declared to be trained.
     pub fn trainable_names(&self) -> impl Iterator<Item = &str> {
         self.parameters.iter().filter(|parameter| parameter.trainable).map(|parameter| parameter.name.as_str())
+    }
+
+    /// The shape and the storage type of a parameter or state.
+    pub(crate) fn described(&self, name: &str) -> Option<(&Shape, StorageType)> {
+        self.parameters.get(name).map(|parameter| (&parameter.shape, parameter.storage))
     }
 
     /// The present value of a parameter or state, in its dtype: f32 also where the device holds it narrower.

@@ -135,7 +135,7 @@ fn add_gradients(
         }
         drop(records);
         tape.waits.set(true);
-        tape.waiting.borrow_mut().push(Pass { output: Rc::downgrade(record), gradients });
+        tape.note_waiting(Pass { output: Rc::downgrade(record), gradients });
         release(tape, &differentiated, &on_the_way, retain);
         return Ok(());
     }

@@ -5,9 +5,9 @@
 //! updated share one count, and a leaf that had no gradient at some step has counts of its own from then on.
 
 mod checkpoint;
+mod joining;
 mod members;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::rc::Rc;
@@ -15,12 +15,11 @@ use std::rc::Rc;
 use arenagrad_graph::{GraphError, Origin};
 
 use crate::error::{Error, Given};
-use crate::tape::record::{Gradient, Record};
+use crate::tape::record::Gradient;
 use crate::tape::step::{Member, Update};
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, initial_value, listed};
-use crate::weights::matches_pattern;
 use members::{Leaf, Members, Own, State, described};
 
 /// An optimiser over leaves of a tape.
@@ -56,6 +55,9 @@ pub struct TapeOptimizer {
     rate: Option<f64>,
     /// States of leaves that have not joined yet.
     given: HashMap<String, Tensor>,
+    /// The counts that leaves share as they were given, before the first step behind that: those of leaves that join later and have states
+    /// among what was given.
+    given_counts: HashMap<String, Tensor>,
     /// Whether every pattern by which leaves were named around the optimiser has been found to be some leaf's name.
     is_matched: bool,
 }
@@ -186,6 +188,7 @@ impl TapeOptimizer {
         let lagging = self.members.own((0..leaves.len()).filter(lags).collect(), &*self.optimizer, self.origin)?;
         // As they are before this update.
         let counts = self.begun_counts(&lagging)?;
+        let given_counts = self.counts_to_be_kept()?;
         let updated = leaves.iter().zip(&active).filter(|(_, active)| **active).map(|(leaf, _)| leaf);
         let update = Update {
             members: updated
@@ -194,11 +197,17 @@ impl TapeOptimizer {
             optimizer: &*self.optimizer,
             number: self.number,
             scalar_dtype: self.members.scalar_dtype(),
+            leaves: leaves.len(),
+            missed: &|| {
+                let missed = leaves.iter().zip(&active).filter(|(leaf, active)| leaf.is_trained && !**active);
+                missed.map(|(leaf, _)| leaf.described()).collect()
+            },
             origin: self.origin,
             state_name: &|name| stored_name(self.number, name),
         };
         self.tape.advance(Some(&update), None)?;
         self.members.has_begun = true;
+        self.given_counts.extend(given_counts);
         self.part(lagging, counts)
     }
 
@@ -228,8 +237,7 @@ impl TapeOptimizer {
 
     /// Sets a state of [`TapeOptimizer::state`], from the next step on: what a file has kept of it. Where parameters may join later
     /// ([`TapeOptimizer::of_parameters`]) a name that is none yet waits for them, and a value that does not fit is the mistake of the
-    /// step at which they do. A leaf has the count of its own that is given; without one, a leaf that joins before the next step counts with
-    /// all others, and one that joins later from 0 ([`TapeOptimizer::checkpoint`] knows which do).
+    /// step at which they do. A leaf of which states are given has counts of its own if these are among them, and else those of all.
     ///
     /// Errors: a name that is none, a value of another shape or dtype, or one that the optimiser could not use.
     pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
@@ -288,126 +296,18 @@ impl TapeOptimizer {
         members.states.iter().map(value).collect()
     }
 
-    /// The members as they will be when the parameters of the tape have joined that are new, with what was given to them.
-    fn members_to_be(&self) -> Result<Cow<'_, Members>, Error> {
-        let new = self.new_parameters();
-        if new.is_empty() {
-            return Ok(Cow::Borrowed(&self.members));
-        }
-        let mut members = self.members.clone();
-        members.add(&self.tape, new, &*self.optimizer, self.origin)?;
-        for name in self.given.keys() {
-            if let Some(own) = members.own_with_count(name, &*self.optimizer, self.origin)? {
-                members.part(own);
-            }
-        }
-        Ok(Cow::Owned(members))
-    }
-
     fn empty(tape: &Tape, joins: bool, optimizer: Box<dyn Optimizer>, origin: Origin) -> TapeOptimizer {
         let (tape, members) = (tape.inner.clone(), Members::default());
         let number = tape.optimizers.get();
         tape.optimizers.set(number + 1);
-        let (rate, given) = (None, HashMap::new());
-        TapeOptimizer { tape, members, joins, optimizer, origin, number, rate, given, is_matched: false }
-    }
-
-    /// Takes the parameters of the tape in that are new, whatever patterns there are.
-    fn join_new(&mut self) -> Result<(), Error> {
-        let new = self.new_parameters();
-        self.join(new)?;
-        self.set_given()
-    }
-
-    /// The parameters of the tape that have not joined and will, and the names that they will have.
-    fn new_parameters(&self) -> Vec<(Rc<Record>, String)> {
-        // Every step asks, and seldom there are any.
-        if !self.joins || self.tape.trainable_count() == self.members.leaves.len() {
-            return Vec::new();
-        }
-        let kept = self.tape.trainable();
-        self.members.named(kept.into_iter().filter(|record| !self.members.contains(record)).collect())
-    }
-
-    /// Refuses a pattern by which leaves were named around the optimiser, and that no leaf's name has, those that are to join among
-    /// them: it is a typing error.
-    fn check_patterns(&mut self, new: &[(Rc<Record>, String)]) -> Result<(), Error> {
-        if self.is_matched {
-            return Ok(());
-        }
-        let names = || {
-            self.members.leaves.iter().map(|leaf| leaf.name.as_str()).chain(new.iter().map(|(_, name)| name.as_str()))
-        };
-        let has_none = |pattern: &String| !names().any(|name| matches_pattern(pattern, name));
-        match self.optimizer.patterns().into_iter().find(has_none) {
-            Some(pattern) => Err(Error::UnmatchedPattern { pattern, known: listed(names()) }),
-            None => {
-                self.is_matched = true;
-                Ok(())
-            }
-        }
-    }
-
-    /// Takes leaves in.
-    fn join(&mut self, new: Vec<(Rc<Record>, String)>) -> Result<(), Error> {
-        if new.is_empty() {
-            return Ok(());
-        }
-        let (first, scalars) = (self.members.leaves.len(), self.members.scalar_dtype());
-        self.members.add(&self.tape, new, &*self.optimizer, self.origin)?;
-        if self.members.scalar_dtype() != scalars {
-            self.widen_scalars()?;
-        }
-        if let Some(state) = self.members.state_named(LEARNING_RATE)
-            && self.tape.store.parameter(&self.stored_name(state))?.is_none()
-        {
-            self.set_rate()?;
-        }
-        // From now on the leaves' values have places on the device.
-        for Leaf { record, shape, dtype, .. } in self.members.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
-            let mut residents = record.residents();
-            residents.value = Some(self.tape.store.resident(residents.value, shape, *dtype));
-            record.set_residents(residents);
-        }
-        Ok(())
-    }
-
-    /// Sets the states that waited for leaves which have joined. One that does not fit goes on waiting, so that no step is taken
-    /// without it.
-    fn set_given(&mut self) -> Result<(), Error> {
-        let names: Vec<String> = self.given.keys().cloned().collect();
-        for name in names {
-            self.part_for(&name)?;
-        }
-        let named = self.members.states.iter().map(|state| &state.name);
-        let given = named.filter_map(|name| self.given.get(name).map(|value| (name.clone(), value.clone())));
-        let given: Vec<(String, Tensor)> = given.collect();
-        self.set_states(&given)
+        let (rate, given, given_counts) = (None, HashMap::new(), HashMap::new());
+        TapeOptimizer { tape, members, joins, optimizer, origin, number, rate, given, given_counts, is_matched: false }
     }
 
     /// Sets the learning rate that was given, if one was, where the optimiser has one.
     fn set_rate(&self) -> Result<(), Error> {
         let (Some(rate), Some(state)) = (self.rate, self.members.state_named(LEARNING_RATE)) else { return Ok(()) };
         self.tape.store.set_parameter(&self.stored_name(state), Tensor::scalar(rate).cast(state.storage))
-    }
-
-    /// Has the scalars in the storage type that they have beside the leaves that there are now. One that is still the number which it
-    /// was set to is that number, and not what the narrower type had made of it.
-    fn widen_scalars(&self) -> Result<(), Error> {
-        for state in &self.members.states {
-            let stored = self.stored_name(state);
-            let Some(present) = self.tape.store.parameter(&stored)? else { continue };
-            if present.storage() == state.storage {
-                continue;
-            }
-            let rate = self.rate.filter(|_| state.name == LEARNING_RATE).map(Tensor::scalar);
-            let first = initial_value(&state.init, &stored, &state.shape, state.storage, 0)?;
-            let mut known = rate.into_iter().chain([first]);
-            let exact = known.find(|exact| exact.cast(present.storage()) == present);
-            let value = exact.unwrap_or(present).cast(state.storage);
-            self.tape.store.replace_parameter(&stored, value)?;
-        }
-        Ok(())
     }
 
     /// What a state is called on the device.

@@ -21,6 +21,7 @@ use crate::tape::record::{Gradient, Place, Record};
 use crate::tape::run::key_of;
 use crate::tape::store::{Run, resident_name};
 use crate::tape::value::Value;
+use crate::train::trained::{Missed, MissedOfStep};
 use crate::train::{Optimizer, Trained, append_update, refuse_inputs_of_update};
 
 /// An update of leaves by an optimiser.
@@ -32,6 +33,9 @@ pub(crate) struct Update<'a> {
     pub(crate) number: u64,
     /// The dtype of its scalars.
     pub(crate) scalar_dtype: DType,
+    /// How many leaves it has, and those that it trains and does not update now.
+    pub(crate) leaves: usize,
+    pub(crate) missed: &'a dyn Fn() -> Vec<Missed>,
     /// Where the optimiser was made.
     pub(crate) origin: Origin,
     /// What a state of the optimiser is called on the device.
@@ -54,6 +58,9 @@ pub(crate) struct Pass {
     /// The gradients that it gave to leaves of optimisers. Once all have been cleared, nothing waits for it.
     pub(crate) gradients: Vec<NodeId>,
 }
+
+/// How many passes there is room for at least, before any is forgotten.
+const LEAST_FORGOTTEN: usize = 64;
 
 /// Variables, and nodes that compute something of theirs.
 type Wanted = Vec<(Rc<Record>, NodeId)>;
@@ -315,6 +322,18 @@ impl Inner {
         if record.requires_grad() { Ok(()) } else { self.keep(node, &value, false) }
     }
 
+    /// Notes that a backward pass waits. Those are forgotten whose output has died, before room is made for more: their gradients may have been
+    /// cleared, and then nobody asks for them again.
+    pub(crate) fn note_waiting(&self, pass: Pass) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() == waiting.capacity() {
+            waiting.retain(|pass| pass.output.strong_count() > 0);
+            let alive = waiting.len();
+            waiting.reserve(alive.max(LEAST_FORGOTTEN));
+        }
+        waiting.push(pass);
+    }
+
     fn nothing_waits(&self) {
         self.states_are_computed();
         self.waits.set(false);
@@ -343,7 +362,7 @@ impl Work {
         key.push(self.updated.len() as u64);
         key.extend(self.overwritten.iter().map(|number| u64::from(*number)));
         if let Some(update) = update {
-            key.push(u64::from(update.scalar_dtype == DType::F64));
+            key.extend([u64::from(update.scalar_dtype == DType::F64), update.leaves as u64]);
             key.extend(update.members.iter().map(|member| u64::from(member.counts_alone)));
         }
         key
@@ -364,7 +383,8 @@ impl Work {
         let (gradients, parameters) = rest.split_at(self.read.len());
         let mut members: HashMap<&str, u32> = HashMap::new();
         let mut updates = Vec::new();
-        if let Some(Update { members: updated, optimizer, origin, scalar_dtype, .. }) = update {
+        if let Some(Update { members: updated, optimizer, origin, scalar_dtype, missed, .. }) = update {
+            let missed = Rc::new(MissedOfStep { parameters: missed(), ..MissedOfStep::default() });
             let numbers = &self.overwritten[next.len()..];
             members.extend(updated.iter().map(|member| member.name).zip(numbers.iter().copied()));
             let nodes = parameters.iter().zip(gradients);
@@ -375,6 +395,7 @@ impl Work {
                     let (parameter, gradient) = (graph.expr(*parameter), graph.expr(*gradient));
                     let mut one = Trained::new(*name, parameter, gradient);
                     (one.settings.counts_alone, one.settings.scalar_dtype) = (*counts_alone, *scalar_dtype);
+                    one.settings.missed = missed.clone();
                     one
                 })
                 .collect();
@@ -418,5 +439,23 @@ impl Work {
             };
         }
         Ok(plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LEAST_FORGOTTEN;
+    use crate::{Device, Sgd, Tape, TapeOptimizer};
+
+    #[test]
+    fn passes_whose_gradients_are_cleared_are_forgotten() {
+        let tape = Tape::new(Device::cpu());
+        let w = tape.leaf(1.0).requires_grad();
+        let optimizer = TapeOptimizer::new(&tape, &[&w], Sgd::new(0.1)).unwrap();
+        for _ in 0..10 * LEAST_FORGOTTEN {
+            w.square().backward().unwrap();
+            optimizer.zero_grad();
+        }
+        assert!(tape.inner.waiting.borrow().len() <= 2 * LEAST_FORGOTTEN);
     }
 }

@@ -30,7 +30,7 @@ pub mod schedules;
 mod sgd;
 pub(crate) mod shards;
 mod shuffle;
-mod trained;
+pub(crate) mod trained;
 mod trainer;
 
 pub use adam::{Adam, AdamW};

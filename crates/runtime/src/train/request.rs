@@ -1,7 +1,8 @@
 //! What a training step and a look at its gradients ask of a plan.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeSet, HashSet};
+use std::rc::Rc;
 
 use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
@@ -9,6 +10,7 @@ use crate::error::Error;
 use crate::plan::Request;
 use crate::precision::{Precision, Rounding};
 use crate::train::loss_scale::{TracedStep, append_traced_step, present_scale, unscaled, upstream};
+use crate::train::trained::{Missed, MissedOfStep};
 use crate::train::{Optimizer, Trained, append_gradients_of, matches_pattern, under};
 
 /// A training step: the loss, then the metrics, read before the update. Gradients and updates are appended to the graph. States of a scale
@@ -107,10 +109,14 @@ pub(crate) struct UnderPrefix<'o> {
     pub(crate) optimizer: &'o dyn Optimizer,
     /// The parameters that some of its steps do not reach.
     pub(crate) reached_at_times: &'o BTreeSet<String>,
+    /// What its steps update, as far as they are known.
+    pub(crate) reached: &'o [Missed],
     /// Parameters that others of its steps have: a pattern that one of their names has is no typing error.
     pub(crate) known: &'o [String],
     /// What it was found to share between parameters, when it was asked for an update.
     pub(crate) shared: &'o RefCell<Vec<SharedCount>>,
+    /// Whether the update depends on what the step does not reach.
+    pub(crate) depends_on_missed: &'o Cell<bool>,
 }
 
 /// A count of an optimiser that parameters share, as long as all steps reach them all.
@@ -126,11 +132,15 @@ pub(crate) struct SharedCount {
 
 impl Optimizer for UnderPrefix<'_> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let names: HashSet<&str> = trained.iter().map(|one| one.name.as_str()).collect();
+        let missed = self.reached.iter().filter(|known| !names.contains(known.name.as_str())).cloned();
+        let missed = Rc::new(MissedOfStep { parameters: missed.collect(), ..MissedOfStep::default() });
         let trained: Vec<Trained<'g>> = trained
             .iter()
             .map(|one| {
                 let mut one = one.clone();
                 one.settings.counts_alone = self.reached_at_times.contains(&one.name);
+                one.settings.missed = missed.clone();
                 one
             })
             .collect();
@@ -144,6 +154,7 @@ impl Optimizer for UnderPrefix<'_> {
             });
             shared.collect::<Vec<_>>()
         };
+        self.depends_on_missed.set(missed.is_asked.get());
         self.shared.replace(trained.iter().flat_map(of_one).collect());
         updated
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arenagrad_graph::{DType, Expr, Graph, Init, NodeId};
+use arenagrad_graph::{DType, Expr, Graph, Init, NodeId, Shape};
 
 use crate::error::Error;
 use crate::train::schedules::{Schedule, one_number};
@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) updated: Rc<Cell<Option<NodeId>>>,
     /// Whether there are steps of the optimiser that do not reach it: then it counts its updates itself.
     pub(crate) counts_alone: bool,
+    /// The parameters that other steps of the optimiser update, and this one does not reach.
+    pub(crate) missed: Rc<MissedOfStep>,
     /// The dtype of the optimiser's scalars where no parameter of this step asks for a wider one.
     pub(crate) scalar_dtype: DType,
     /// What the optimiser keeps of it, and of which counts.
@@ -55,6 +57,24 @@ pub(crate) struct KeptOfOne {
     pub(crate) shared: Vec<(String, &'static str)>,
     /// As [`Settings::updated`], where that is not what others have.
     pub(crate) updated: Option<NodeId>,
+    /// The state of the norm of all gradients by which its own is clipped.
+    pub(crate) norm: Option<NodeId>,
+}
+
+/// The parameters that a step does not reach and others do.
+#[derive(Debug, Default)]
+pub(crate) struct MissedOfStep {
+    pub(crate) parameters: Vec<Missed>,
+    /// Whether the optimiser's update depends on them.
+    pub(crate) is_asked: Cell<bool>,
+}
+
+/// A parameter that other steps of an optimiser update.
+#[derive(Clone, Debug)]
+pub(crate) struct Missed {
+    pub(crate) name: String,
+    pub(crate) shape: Shape,
+    pub(crate) dtype: DType,
 }
 
 /// A schedule, and what came of it.
@@ -112,6 +132,17 @@ impl<'g> Trained<'g> {
         self.parameter.id().into_iter().chain(states).collect()
     }
 
+    /// A parameter that this step does not reach, as if its gradient were 0. What an optimiser makes of it is not to be taken, and its states are
+    /// not computed then.
+    pub(crate) fn missing(&self, graph: &'g Graph, missed: &Missed) -> Self {
+        let Missed { name, shape, dtype } = missed;
+        let zeros = || graph.zeros(shape, *dtype);
+        let mut one = Trained::new(name.clone(), zeros(), zeros());
+        let Settings { group, schedules, scalar_dtype, missed, .. } = self.settings.clone();
+        one.settings = Settings { group, schedules, scalar_dtype, missed, ..Settings::default() };
+        one
+    }
+
     fn note_state(&self, state: Expr<'g>) {
         if let Ok(state) = state.id() {
             self.settings.kept.borrow_mut().states.push(state);
@@ -164,6 +195,7 @@ impl Default for Settings {
             schedules: Vec::new(),
             updated: Rc::default(),
             counts_alone: false,
+            missed: Rc::default(),
             scalar_dtype: DType::F32,
             kept: Rc::default(),
         }

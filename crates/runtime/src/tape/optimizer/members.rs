@@ -12,6 +12,7 @@ use arenagrad_graph::{DType, DeclarationKind, Graph, Init, Origin, Shape, Storag
 use crate::error::Error;
 use crate::tape::Inner;
 use crate::tape::record::Record;
+use crate::train::trained::Missed;
 use crate::train::{Optimizer, Trained, append_update};
 
 /// The leaves of an optimiser and its states.
@@ -60,6 +61,13 @@ pub(super) struct Own {
     states: Vec<State>,
     /// The names of counts, and of those that go on from them.
     pub(super) counts: Vec<(String, String)>,
+}
+
+impl Leaf {
+    /// What an optimiser of several is told of it at a step that does not update it.
+    pub(super) fn described(&self) -> Missed {
+        Missed { name: self.name.clone(), shape: self.shape.clone(), dtype: self.dtype }
+    }
 }
 
 impl Members {

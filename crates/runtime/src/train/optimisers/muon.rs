@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
 use crate::train::moments::{Beta, Decay};
 use crate::train::norm::global_norm;
+use crate::train::options::parts;
 use crate::train::{Optimizer, Scalars, Trained};
 
 /// Muon (Jordan et al. 2024), for matrices: steps along the momentum made orthogonal, as PyTorch's `torch.optim.Muon` defines it.
@@ -185,19 +186,11 @@ impl Optimizer for Muon {
 
 impl<O: Optimizer> Optimizer for MuonWithRest<O> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let mut matrices = Vec::new();
-        let mut rest = Vec::new();
-        for one in trained {
-            if one.parameter.shape()?.rank() == 2 {
-                matrices.push(one.clone());
-            } else {
-                rest.push(one.in_group("rest"));
-            }
-        }
-        let mut pairs = if matrices.is_empty() { Vec::new() } else { self.muon.update(graph, &matrices)? };
-        if !rest.is_empty() {
-            pairs.extend(self.rest.update(graph, &rest)?);
-        }
+        let is_matrix = |one: &Trained<'g>| one.parameter.shape().is_ok_and(|shape| shape.rank() == 2);
+        let [matrices, rest] = parts(trained, is_matrix, |missed| missed.shape.rank() == 2);
+        let rest = rest.in_group("rest");
+        let mut pairs = matrices.update(graph, |_| true, |trained| self.muon.update(graph, trained))?;
+        pairs.extend(rest.update(graph, |name| self.rest.trains(name), |trained| self.rest.update(graph, trained))?);
         Ok(pairs)
     }
 

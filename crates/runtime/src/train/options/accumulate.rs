@@ -38,6 +38,7 @@ impl<O: Optimizer> Optimizer for Accumulated<O> {
         let mut averaged = Vec::with_capacity(trained.len());
         // When parameters are updated that count the batches which reach them themselves.
         let mut own = Vec::new();
+        let counts_differ = trained.iter().any(|one| one.settings.counts_alone);
         for one in trained {
             let (own_count, is_own) = one.own_scalar(graph, (MICRO_BATCHES, 0.0), count)?;
             if one.settings.updated.replace(Some(is_last.id()?)).is_some() {
@@ -55,14 +56,31 @@ impl<O: Optimizer> Optimizer for Accumulated<O> {
             pairs.push((accumulated, is_last.where_(0.0, sum)));
             let mean = sum / batches;
             // What is not updated now is no part of a norm by which others are clipped.
-            averaged.push(one.with_gradient(if is_own { is_last.where_(mean, 0.0) } else { mean }));
+            averaged.push(one.with_gradient(if counts_differ { is_last.where_(mean, 0.0) } else { mean }));
         }
+        // A norm is that of each update, whichever of its parameters that is of.
+        let mut norms: HashMap<NodeId, Expr<'g>> = HashMap::new();
         // Between two updates everything that the optimiser keeps stays as it is.
         let update = self.inner.update(graph, &averaged)?;
+        let updated = |one: &Trained<'g>| one.settings.kept.borrow().updated.map_or(is_last, |own| graph.expr(own));
+        for (one, norm) in trained.iter().filter_map(|one| Some((one, one.settings.kept.borrow().norm?))) {
+            let own = updated(one);
+            norms
+                .entry(norm)
+                .and_modify(|any| {
+                    if any.id() != own.id() {
+                        *any = *any | own
+                    }
+                })
+                .or_insert(own);
+        }
         let own = own.into_iter().flat_map(|(one, own)| one.own_nodes().into_iter().map(move |node| (node, own)));
         let own: HashMap<NodeId, Expr<'g>> = own.collect();
-        let when = |state: Expr<'g>| state.id().ok().and_then(|node| own.get(&node)).copied().unwrap_or(is_last);
-        pairs.extend(update.into_iter().map(|(state, next)| (state, when(state).where_(next, state))));
+        for (state, next) in update {
+            let node = state.id()?;
+            let when = own.get(&node).or_else(|| norms.get(&node)).copied().unwrap_or(is_last);
+            pairs.push((state, when.where_(next, state)));
+        }
         Ok(pairs)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use arenagrad_graph::{DType, Expr, Graph, Init, NodeId};
+use arenagrad_graph::{DType, Expr, Graph, Half, Init, NodeId};
 
 use crate::error::Error;
 use crate::train::hyperparameter::Hyperparameters;
@@ -28,6 +28,11 @@ impl<O> Averaged<O> {
         Averaged { inner, decay }
     }
 
+    /// What share of an average after so many updates the next weights have. The first average is the weights themselves.
+    fn weight_of_next<'g>(&self, count: Expr<'g>) -> Expr<'g> {
+        count.equal(0.0).where_(1.0, count.full_like(1.0 - self.decay))
+    }
+
     /// The average of a parameter that some steps do not reach, as it is before this one: at updates that left the parameter as it is the
     /// average came nearer to it, and before the first that reached it both were the same. `own` says by how many updates the average is up to
     /// date, 0 if it was never made, and `count` how many there have been.
@@ -47,6 +52,12 @@ impl<O> Averaged<O> {
         let left = own.equal(0.0).where_(0.0, left);
         one.parameter + (average - one.parameter) * left
     }
+}
+
+/// The parameters that are stored in 16 bits, and in which.
+fn narrow_storages(graph: &Graph) -> HashMap<NodeId, Half> {
+    let declared = graph.declarations().into_iter();
+    declared.filter_map(|one| Some((one.node, Half::of(one.storage)?))).collect()
 }
 
 impl<O: Optimizer> Optimizer for Averaged<O> {
@@ -75,20 +86,28 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         };
         let name = first.settings.scalar_name(AVERAGED);
         let count = graph.state(&name, [], scalar_dtype(&trained)?, Init::Constant(0.0));
-        // The first average is the weights themselves.
-        let weight = count.equal(0.0).where_(1.0, count.full_like(1.0 - self.decay)).named("average_weight");
+        let weight = self.weight_of_next(count).named("average_weight");
         let next_count = when(updated, count, count + 1.0);
         let mut averages = vec![(count, next_count)];
         let next: HashMap<NodeId, Expr<'g>> =
             pairs.iter().filter_map(|(target, next)| Some((target.id().ok()?, *next))).collect();
+        let storages = narrow_storages(graph);
         for one in &trained {
-            let Some(&next) = next.get(&one.parameter.id()?) else { continue };
+            let parameter = one.parameter.id()?;
+            let Some(&next) = next.get(&parameter) else { continue };
+            // What the parameter will hold.
+            let next = storages.get(&parameter).map_or(next, |half| next.rounded_to(*half));
             let dtype = one.parameter.dtype()?;
-            let updated = one.settings.kept.borrow().updated.or(updated);
+            let own_update = one.settings.kept.borrow().updated;
+            let updated = own_update.or(updated);
             let average = one.state(graph, AVERAGE, 0.0)?;
-            let mut before = average;
+            let (mut before, mut weight) = (average, weight);
             let (own, is_own) = one.own_scalar(graph, (AVERAGED, 0.0), count)?;
-            if is_own {
+            if is_own && own_update.is_some() {
+                // Its updates are others' than those that are counted for all.
+                weight = self.weight_of_next(own);
+                averages.push((own, when(updated, own, own + 1.0)));
+            } else if is_own {
                 before = self.caught_up(one, average, (own, count), dtype);
                 averages.push((own, when(updated, own, next_count)));
             }

@@ -53,6 +53,9 @@ impl<O: Optimizer> Optimizer for NormClipped<O> {
             .map(|one| Ok(one.with_gradient(one.gradient * share.cast(one.gradient.dtype()?))))
             .collect::<Result<Vec<_>, Error>>()?;
         let last = graph.state(name, [], dtype, Init::Constant(0.0));
+        for one in trained {
+            one.settings.kept.borrow_mut().norm = Some(last.id()?);
+        }
         let mut pairs = self.inner.update(graph, &clipped)?;
         pairs.push((last, norm));
         Ok(pairs)

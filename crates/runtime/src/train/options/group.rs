@@ -1,8 +1,12 @@
 //! Parameters with an optimiser of their own.
 
-use arenagrad_graph::{Expr, Graph};
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use arenagrad_graph::{Expr, Graph, NodeId};
 
 use crate::error::Error;
+use crate::train::trained::{Missed, MissedOfStep};
 use crate::train::{Optimizer, Trained};
 use crate::weights::matches_pattern;
 
@@ -16,6 +20,63 @@ pub struct Grouped<O, P> {
     members: P,
 }
 
+/// What an optimiser of several has for one of them: what of a step it updates, and what of other steps.
+pub(crate) struct Part<'g> {
+    trained: Vec<Trained<'g>>,
+    missed: Rc<MissedOfStep>,
+    /// A parameter of the step, whoever updates it: what stands around all of them is said of it.
+    any: Option<Trained<'g>>,
+}
+
+/// What of a step belongs to the one optimiser of two, and what to the other.
+pub(crate) fn parts<'g>(
+    trained: &[Trained<'g>],
+    is_first: impl Fn(&Trained<'g>) -> bool,
+    is_first_missed: impl Fn(&Missed) -> bool,
+) -> [Part<'g>; 2] {
+    let all = trained.first().map(|one| one.settings.missed.clone()).unwrap_or_default();
+    all.is_asked.set(true);
+    [true, false].map(|first| {
+        let missed = all.parameters.iter().filter(|missed| is_first_missed(missed) == first).cloned();
+        let missed = Rc::new(MissedOfStep { parameters: missed.collect(), ..MissedOfStep::default() });
+        let own = trained.iter().filter(|one| is_first(one) == first).cloned().map(|mut one| {
+            one.settings.missed = missed.clone();
+            one
+        });
+        Part { trained: own.collect(), any: trained.first().cloned(), missed }
+    })
+}
+
+impl<'g> Part<'g> {
+    /// The same part, whose scalars have a group's name in front.
+    pub(crate) fn in_group(self, name: &str) -> Self {
+        let trained = self.trained.iter().map(|one| one.in_group(name)).collect();
+        Part { trained, any: self.any.map(|one| one.in_group(name)), missed: self.missed }
+    }
+
+    /// The update of this part by its optimiser, which trains what `trains` says. A step that reaches none of its parameters and others do
+    /// reach some of is one of its steps all the same, as it is one of PyTorch's schedulers': counts and schedules go on, and no parameter moves.
+    pub(crate) fn update(
+        &self,
+        graph: &'g Graph,
+        trains: impl Fn(&str) -> bool,
+        update: impl Fn(&[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error>,
+    ) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        if !self.trained.is_empty() {
+            return update(&self.trained);
+        }
+        let (Some(any), Some(missed)) = (&self.any, self.missed.parameters.iter().find(|missed| trains(&missed.name)))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut one = any.missing(graph, missed);
+        one.settings.missed = self.missed.clone();
+        let pairs = update(std::slice::from_ref(&one))?;
+        let own: HashSet<NodeId> = one.own_nodes().into_iter().collect();
+        Ok(pairs.into_iter().filter(|(target, _)| target.id().is_ok_and(|target| !own.contains(&target))).collect())
+    }
+}
+
 impl<O, P> Grouped<O, P> {
     pub(crate) fn new(rest: O, name: impl Into<String>, pattern: impl Into<String>, members: P) -> Self {
         Grouped { rest, name: name.into(), pattern: pattern.into(), members }
@@ -24,13 +85,12 @@ impl<O, P> Grouped<O, P> {
 
 impl<O: Optimizer, P: Optimizer> Optimizer for Grouped<O, P> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let (members, rest): (Vec<Trained<'g>>, Vec<Trained<'g>>) =
-            trained.iter().cloned().partition(|one| matches_pattern(&self.pattern, &one.name));
-        let members: Vec<Trained<'g>> = members.iter().map(|one| one.in_group(&self.name)).collect();
-        let mut pairs = if rest.is_empty() { Vec::new() } else { self.rest.update(graph, &rest)? };
-        if !members.is_empty() {
-            pairs.extend(self.members.update(graph, &members)?);
-        }
+        let is_member = |name: &str| matches_pattern(&self.pattern, name);
+        let [members, rest] = parts(trained, |one| is_member(&one.name), |missed| is_member(&missed.name));
+        let (members, of_members) = (members.in_group(&self.name), |trained: &_| self.members.update(graph, trained));
+        let mut pairs =
+            rest.update(graph, |name| self.rest.trains(name), |trained| self.rest.update(graph, trained))?;
+        pairs.extend(members.update(graph, |name| self.members.trains(name), of_members)?);
         Ok(pairs)
     }
 

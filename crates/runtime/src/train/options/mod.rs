@@ -20,3 +20,4 @@ pub use scheduled::Scheduled;
 pub use selection::{Scaled, Selected};
 
 pub(crate) use average::{AVERAGE, AVERAGED};
+pub(crate) use group::parts;

@@ -4,7 +4,7 @@
 //! applies are run by it; no more plans are kept than the trainer allows, and the one that has not run for longest goes
 //! first.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId, Origin};
@@ -19,6 +19,7 @@ use crate::train::Optimizer;
 use crate::train::in_group::{group_gradients_request, group_training_request};
 use crate::train::request::{SharedCount, UnderPrefix, gradients_request, training_request};
 use crate::train::shards::{shard_request, update_request};
+use crate::train::trained::Missed;
 use crate::train::trainer::inputs::{Asked, Inputs};
 use crate::train::trainer::reach::Reach;
 
@@ -107,6 +108,7 @@ pub(super) struct Planned {
     training_state: Vec<String>,
     trained: Vec<String>,
     shared: Vec<SharedCount>,
+    depends_on_missed: bool,
     pub(super) plan: Plan,
 }
 
@@ -120,6 +122,8 @@ pub(super) struct Wanted<'w> {
     pub(super) precision: &'w Precision,
     /// The parameters that count the steps which reach them alone.
     pub(super) at_times: &'w BTreeSet<String>,
+    /// What plans of the function's steps update, as far as there were such.
+    pub(super) reached: &'w [Missed],
     /// The parameters that other plans have declared to be trained.
     pub(super) known: &'w [String],
 }
@@ -155,12 +159,17 @@ impl<'f> Function<'f> {
         self.give_up(|kept| kept.trained.iter().any(|name| parameters.contains(name)))
     }
 
+    /// Gives up plans of steps.
+    pub(super) fn give_up_steps(&mut self) -> Vec<Prepared> {
+        self.give_up(|kept| matches!(kept.purpose, Purpose::Run | Purpose::Update))
+    }
+
     /// Plans the function for these tensors, as it is wanted of the trainer's plans.
     pub(super) fn plan(
         &self,
         purpose: Purpose,
         tensors: &[(&str, &Tensor)],
-        Wanted { memory, target, exchanges_by, precision, at_times, known }: Wanted<'_>,
+        Wanted { memory, target, exchanges_by, precision, at_times, reached, known }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
@@ -169,19 +178,21 @@ impl<'f> Function<'f> {
         // What is declared from there on belongs to the optimiser.
         let mut declared = usize::MAX;
         let mut reported = 0;
-        let mut shared = Vec::new();
+        let (mut shared, mut depends) = (Vec::new(), false);
         let (request, names, asked) = match &self.body {
             Body::Training { name, optimizer, loss, .. } => {
                 let loss = loss(&inputs).map_err(|error| inputs.first_mistake(error))?;
                 let asked = inputs.asked()?;
                 let loss = required(&graph, &[loss], "loss", origin)?[0];
-                let shared_counts = RefCell::default();
+                let (shared_counts, depends_on_missed) = (RefCell::default(), Cell::new(false));
                 let optimizer = UnderPrefix {
                     prefix: name,
                     optimizer: &**optimizer,
                     reached_at_times: at_times,
+                    reached,
                     known,
                     shared: &shared_counts,
+                    depends_on_missed: &depends_on_missed,
                 };
                 let requested = match purpose {
                     Purpose::Run => {
@@ -216,7 +227,7 @@ impl<'f> Function<'f> {
                         (update_request(loss, &optimizer, origin)?, Vec::new(), Vec::new())
                     }
                 };
-                shared = shared_counts.take();
+                (shared, depends) = (shared_counts.take(), depends_on_missed.get());
                 requested
             }
             Body::Evaluation(outputs) => {
@@ -250,7 +261,17 @@ impl<'f> Function<'f> {
             |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. });
         let trained = updated.into_iter().map(|number| &plan.declarations[number as usize]).filter(is_trained);
         let trained = trained.map(|declaration| declaration.name.clone()).collect();
-        Ok(Planned { purpose, asked, names, reported, training_state, trained, shared, plan })
+        Ok(Planned {
+            purpose,
+            asked,
+            names,
+            reported,
+            training_state,
+            trained,
+            shared,
+            depends_on_missed: depends,
+            plan,
+        })
     }
 
     /// Keeps a plan that was made ready, and returns its place and those that are kept no longer.
@@ -260,7 +281,7 @@ impl<'f> Function<'f> {
             let oldest = (0..self.plans.len()).min_by_key(|&place| self.plans[place].last).unwrap_or(0);
             dropped.push(self.plans.swap_remove(oldest).prepared);
         }
-        let Parts { purpose, asked, names, reported, training_state: _, trained, shared: _, at_times: _ } = planned;
+        let Parts { purpose, asked, names, reported, trained, .. } = planned;
         self.has_run |= matches!(purpose, Purpose::Run | Purpose::Update);
         self.plans.push(Kept { purpose, asked, names, reported, prepared, trained, intent: None, last: now });
         (self.plans.len() - 1, dropped)
@@ -288,6 +309,8 @@ pub(super) struct Parts {
     pub(super) trained: Vec<String>,
     /// The counts of the optimiser that these share.
     pub(super) shared: Vec<SharedCount>,
+    /// Whether what it computes depends on what other steps of the function train and it does not.
+    pub(super) depends_on_missed: bool,
     /// Parameters of which it is seen now that some steps do not reach them.
     pub(super) at_times: BTreeSet<String>,
 }
@@ -312,9 +335,10 @@ impl Parts {
 impl Planned {
     /// The plan, and what is kept beside it.
     pub(super) fn into_parts(self) -> (Plan, Parts) {
-        let Planned { purpose, asked, names, reported, training_state, trained, shared, plan } = self;
+        let Planned { purpose, asked, names, reported, training_state, trained, shared, depends_on_missed, plan } =
+            self;
         let at_times = BTreeSet::new();
-        (plan, Parts { purpose, asked, names, reported, training_state, trained, shared, at_times })
+        (plan, Parts { purpose, asked, names, reported, training_state, trained, shared, depends_on_missed, at_times })
     }
 }
 

@@ -59,6 +59,7 @@ impl Trainer<'_> {
         self.refuse_repeated_name(number)?;
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
         let trainable: Vec<String> = self.session.trainable_names().map(str::to_owned).collect();
+        let reached = self.reached_so_far(number);
         let planned = |at_times: &BTreeSet<String>| {
             let wanted = Wanted {
                 memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
@@ -66,6 +67,7 @@ impl Trainer<'_> {
                 exchanges_by: self.exchanges_by(),
                 precision: &self.precision,
                 at_times,
+                reached: &reached,
                 known: &trainable,
             };
             Ok::<_, Error>(self.functions[number].plan(purpose, tensors, wanted)?.into_parts())

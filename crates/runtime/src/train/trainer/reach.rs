@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::session::Prepared;
 use crate::tensor::Tensor;
 use crate::train::request::SharedCount;
+use crate::train::trained::Missed;
 use crate::train::trainer::Trainer;
 use crate::train::trainer::function::{Body, Parts};
 
@@ -111,6 +112,16 @@ impl Trainer<'_> {
         if parts.updates() { self.functions[number].reach.newly_at_times(&parts.trained) } else { BTreeSet::new() }
     }
 
+    /// What the steps of a function update, as far as it is known.
+    pub(super) fn reached_so_far(&self, number: usize) -> Vec<Missed> {
+        let known = self.functions[number].reach.known.iter();
+        let of_name = |name: &String| {
+            let (shape, storage) = self.session.described(name)?;
+            Some(Missed { name: name.clone(), shape: shape.clone(), dtype: storage.value() })
+        };
+        known.filter_map(of_name).collect()
+    }
+
     /// What the counts that are now a parameter's own begin with, by their names: what the shared ones are.
     pub(super) fn own_counts(&self, number: usize, parts: &Parts) -> Result<Vec<(String, Tensor)>, Error> {
         let shared = &self.functions[number].reach.shared;
@@ -125,8 +136,15 @@ impl Trainer<'_> {
         if !parts.updates() {
             return Vec::new();
         }
-        self.functions[number].reach.note(parts);
-        self.functions[number].give_up_steps_of(&parts.at_times)
+        let function = &mut self.functions[number];
+        let is_new = function.reach.always.is_some()
+            && parts.trained.iter().any(|trained| !function.reach.known.contains(trained));
+        function.reach.note(parts);
+        // An optimiser of several has each know what others' steps reach.
+        if is_new && parts.depends_on_missed {
+            return function.give_up_steps();
+        }
+        function.give_up_steps_of(&parts.at_times)
     }
 
     /// What a checkpoint notes of what steps reach; nothing before there is a training function that was planned.
@@ -188,8 +206,12 @@ impl Trainer<'_> {
     /// Goes on from what a checkpoint notes, and gives up the plans in which parameters share what they count alone from now on.
     pub(super) fn restore_reach(&mut self, reaches: Vec<Reach>) {
         for (number, restored) in reaches.into_iter().enumerate() {
-            let new = restored.at_times.difference(&self.functions[number].reach.at_times).cloned().collect();
-            for prepared in self.functions[number].give_up_steps_of(&new) {
+            let Reach { at_times, known, .. } = &self.functions[number].reach;
+            let new = restored.at_times.difference(at_times).cloned().collect();
+            let knows_more = !restored.known.is_subset(known);
+            let function = &mut self.functions[number];
+            let given_up = if knows_more { function.give_up_steps() } else { function.give_up_steps_of(&new) };
+            for prepared in given_up {
                 self.session.drop_outside(prepared);
             }
             self.functions[number].reach = restored;
