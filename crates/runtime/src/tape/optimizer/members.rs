@@ -59,9 +59,11 @@ pub(super) struct Own {
     /// Their places in the list.
     leaves: Vec<usize>,
     states: Vec<State>,
-    /// The names of counts, and of those that go on from them.
-    pub(super) counts: Vec<(String, String)>,
+    pub(super) counts: Counts,
 }
+
+/// The names of counts that leaves share, each with that of the count which goes on from it where a leaf counts alone.
+type Counts = Vec<(String, String)>;
 
 impl Leaf {
     /// What an optimiser of several is told of it at a step that does not update it.
@@ -205,8 +207,7 @@ impl Members {
         Ok(None)
     }
 
-    /// The states that the optimiser has beside leaves, and the counts that these share with others or could, each with the name of the state that a
-    /// leaf has instead when it counts alone. The optimiser's mistakes are the error, and so is a leaf of a name that it keeps to
+    /// The states that the optimiser has beside leaves, and the counts that these share with others or could. The optimiser's mistakes are the error, and so is a leaf of a name that it keeps to
     /// itself, which is told at `origin`, where the optimiser was made.
     fn states(
         &self,
@@ -214,7 +215,7 @@ impl Members {
         count_alone: bool,
         optimizer: &dyn Optimizer,
         origin: Origin,
-    ) -> Result<(Vec<State>, Vec<(String, String)>), Error> {
+    ) -> Result<(Vec<State>, Counts), Error> {
         let graph = Graph::new();
         let mut trained = Vec::with_capacity(members.len());
         for Leaf { name, shape, dtype, counts_alone, .. } in members.iter().map(|&place| &self.leaves[place]) {
