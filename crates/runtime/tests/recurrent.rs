@@ -1,7 +1,7 @@
 //! Recurrent layers against PyTorch's formulas, written out in f64.
 
 use arenagrad::nn::{Gru, Lstm, Phase, Rnn};
-use arenagrad::{DType, Device, Expr, Graph, Session, Tape, Tensor};
+use arenagrad::{Ctc, DType, Device, Expr, Graph, GraphError, Session, Tape, Tensor};
 
 use crate::suite::devices::devices;
 use crate::suite::evaluate::Given;
@@ -209,11 +209,13 @@ fn of_each_kind<'g>(x: Expr<'g>, h: Expr<'g>, lengths: Option<Expr<'g>>) -> Vec<
 }
 
 /// The results of [`of_each_kind`] for a sequence `[steps, batch, inputs]`, whose first states count up.
-fn results_of(device: &Device, x: &Tensor, lengths: Option<&Tensor>) -> Vec<Tensor> {
+/// The results, of lengths that are computed of an input or are one.
+fn results_of(device: &Device, x: &Tensor, lengths: Option<&Tensor>, is_computed: bool) -> Vec<Tensor> {
     let g = Graph::new();
     let batch = x.shape()[1];
     let h = g.iota([2, batch, HIDDEN], 2).cast(DType::F32) / 10.0;
     let read = lengths.map(|lengths| g.input_of("lengths", lengths.shape(), DType::I32));
+    let read = read.map(|read| if is_computed { read + 0 } else { read });
     let results = of_each_kind(g.input("x", x.shape()), h, read);
     let mut session = Session::evaluate(&g, &results, device).unwrap();
     let given: Vec<(&str, &Tensor)> = [("x", x)].into_iter().chain(lengths.map(|given| ("lengths", given))).collect();
@@ -232,10 +234,10 @@ fn what_stands_in_the_padding_is_not_read() {
             if step < lengths[sample] { numbers[place] } else { padding }
         });
         let padded = Tensor::new([STEPS, 4, INPUTS], padded.collect::<Vec<f32>>()).unwrap();
-        let found = results_of(&device, &padded, Some(&Tensor::indices(&lengths).unwrap()));
+        let found = results_of(&device, &padded, Some(&Tensor::indices(&lengths).unwrap()), false);
         for (sample, length) in lengths.into_iter().enumerate() {
             let alone = padded.slice(1, sample, sample + 1).unwrap().slice(0, 0, length).unwrap();
-            for (number, (found, expected)) in found.iter().zip(results_of(&device, &alone, None)).enumerate() {
+            for (number, (found, expected)) in found.iter().zip(results_of(&device, &alone, None, false)).enumerate() {
                 // Outputs and the gradient by the sequence go over steps, and the others are states.
                 let found = found.slice(1, sample, sample + 1).unwrap();
                 let is_stepwise = [0, 2, 4, 7, 10].contains(&number);
@@ -254,12 +256,49 @@ fn what_stands_in_the_padding_is_not_read() {
     }
 }
 
+/// Those that are given are held to their bounds, wherever they come from.
 #[test]
-fn lengths_that_are_none_make_their_sequences_nan() {
+fn lengths_that_are_none_are_told() {
+    for device in devices() {
+        let rnn = Rnn::new("rnn", INPUTS, 2);
+        for lengths in [[2, -1, 1], [0, 1, STEPS as i32 + 1]] {
+            let g = Graph::new();
+            let x = g.input("x", [STEPS, 3, INPUTS]);
+            let (_, last) = rnn.apply_padded(x, g.input_of("lengths", [3], DType::I32), None, Phase::Training);
+            let mut session = Session::evaluate(&g, &[last], &device).unwrap();
+            let given = Tensor::new([3], lengths.to_vec()).unwrap();
+            let x = Tensor::zeros([STEPS, 3, INPUTS], DType::F32).unwrap();
+            let error = session.run(&[("x", &x), ("lengths", &given)]).unwrap_err();
+            let text = error.to_string();
+            let bounds = format!("outside 0..{} that ", STEPS + 1);
+            assert!(text.starts_with("input \"lengths\": element ") && text.contains(&bounds), "{text}");
+
+            let g = Graph::new();
+            let (x, lengths) = (g.input("x", [STEPS, 3, INPUTS]), g.literal([3], lengths));
+            let (_, last) = rnn.apply_padded(x, lengths, None, Phase::Training);
+            assert!(matches!(last.check(), Err(GraphError::Index { op: "Rnn", .. })), "{:?}", last.check());
+
+            let g = Graph::new();
+            let (x, targets) = (g.input("x", [STEPS, 3, 4]), g.literal([3, STEPS], vec![1; 3 * STEPS]));
+            let [steps, labels] = ["steps", "labels"].map(|name| g.input_of(name, [3], DType::I32));
+            let loss = x.ctc_loss(targets, steps, labels, Ctc::default());
+            let mut session = Session::evaluate(&g, &[loss], &device).unwrap();
+            let x = Tensor::zeros([STEPS, 3, 4], DType::F32).unwrap();
+            let fits = Tensor::new([3], vec![1, 1, 1]).unwrap();
+            for (steps, labels, name) in [(&given, &fits, "steps"), (&fits, &given, "labels")] {
+                let error = session.run(&[("x", &x), ("steps", steps), ("labels", labels)]).unwrap_err();
+                assert!(error.to_string().starts_with(&format!("input {name:?}: element ")), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn computed_lengths_that_are_none_make_their_sequences_nan() {
     for device in devices() {
         let x = Tensor::new([STEPS, 3, INPUTS], vec![0.5f32; STEPS * 3 * INPUTS]).unwrap();
         let lengths = Tensor::new([3], vec![-1, 2, STEPS as i32 + 1]).unwrap();
-        for result in results_of(&device, &x, Some(&lengths)) {
+        for result in results_of(&device, &x, Some(&lengths), true) {
             let of_sample = |sample: usize| result.slice(1, sample, sample + 1).unwrap().to_f64_vec();
             for sample in [0, 2] {
                 assert!(of_sample(sample).iter().any(|element| element.is_nan()), "{device}: {result}");

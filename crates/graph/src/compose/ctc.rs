@@ -90,6 +90,12 @@ impl<'g> Expr<'g> {
             let shape = Shape::from([batch, longest]);
             return self.fail(GraphError::TooManyElements { origin, op, shape });
         };
+        let bounded = [(input_lengths, steps), (target_lengths, longest)].map(|(lengths, most)| (lengths, most + 1));
+        for (lengths, bound) in bounded {
+            if let Some(error) = lengths.index_error(op, (0, bound), None, origin) {
+                return self.fail(error);
+            }
+        }
         let blank = options.blank as i32;
         let lengths = target_lengths.unsqueeze(-1);
 
@@ -108,6 +114,10 @@ impl<'g> Expr<'g> {
         let is_no_class = graph.at(origin, || (is_label & lies_outside(targets, last_class)).any([1]));
         let is_wrong = graph
             .at(origin, || is_no_class | lies_outside(target_lengths, longest) | lies_outside(input_lengths, steps));
+        // Those of an input are checked before each run; what is computed shows itself by the NaN.
+        for (lengths, bound) in bounded {
+            lengths.required_by(is_wrong, bound, None);
+        }
         // What comes in, for the gradients, and below what goes out.
         let factor = is_wrong.nan_where(self);
 

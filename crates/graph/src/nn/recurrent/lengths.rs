@@ -21,7 +21,7 @@ impl<'g> Ends<'g> {
     /// Of a `sequence` of shape `[steps, batch, features]`, which is `x` in the layout of the loops, and the caller's lengths: `[batch]`,
     /// or a scalar where there is no batch.
     ///
-    /// Errors: lengths of another shape, dtype or graph.
+    /// Errors: lengths of another shape, dtype or graph; lengths that stand in the graph and are none.
     #[track_caller]
     pub(super) fn new(
         x: Expr<'g>,
@@ -44,9 +44,16 @@ impl<'g> Ends<'g> {
             return x.fail_without(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
         }
         let steps = sequence.read(op, origin, |_, node| node.shape[0])?;
+        let bound = steps.saturating_add(1);
+        if let Some(error) = lengths.index_error(op, (0, bound), None, origin) {
+            return x.fail_without(error);
+        }
+        let given = lengths;
         let lengths = if batch.is_some() { lengths } else { lengths.unsqueeze(0) };
         let is_none = graph.at(origin, || lengths.less(0) | lengths.greater(steps as f64));
         let inside = graph.iota([steps, 1], 0).less(lengths).unsqueeze(-1);
+        // Those of an input are checked before each run; what is computed shows itself by the NaN.
+        given.required_by(is_none, bound, None);
         Some(Ends { inside, factor: is_none.nan_where(x).unsqueeze(-1) })
     }
 

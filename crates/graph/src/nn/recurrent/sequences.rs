@@ -159,10 +159,10 @@ impl Rnn {
     /// A sequence gives what it would give without the padding: outputs behind its end are 0, the last state is that of its own
     /// last step, and the way back of a bidirectional network begins there. What stands in the padding is not read, and its
     /// gradient is 0. Sequences need no order. (PyTorch's `pack_padded_sequence(x, lengths, enforce_sorted=False)`, and
-    /// `pad_packed_sequence` with `total_length` behind it.) A length of 0 leaves the first states as they are; one below 0, or
-    /// above the number of steps, makes outputs, last states and gradients NaN.
+    /// `pad_packed_sequence` with `total_length` behind it.) A length of 0 leaves the first states as they are. Lengths that
+    /// are an input, or a view of one, are held to `0..=steps` by each run; of others that are not within it outputs, last states and gradients are NaN.
     ///
-    /// Errors: those of [`Rnn::apply`]; lengths of another shape, dtype or graph.
+    /// Errors: those of [`Rnn::apply`]; lengths of another shape, dtype or graph; lengths that stand in the graph and are not in `0..=steps`.
     ///
     /// ```
     /// use arenagrad_graph::nn::{Phase, Rnn};
