@@ -18,7 +18,6 @@ use crate::node::{Node, NodeId, NodeKey, Origin};
 use crate::op::{Leaf, Op};
 use crate::places::Places;
 use crate::updates::Updates;
-use crate::views::shown_by;
 use crate::with_values::GivenValues;
 
 /// A computational graph. It grows by insertion through [`crate::Expr`] and shrinks by [`Graph::remove`] and [`Graph::rewind`].
@@ -57,6 +56,8 @@ pub(crate) struct Arena {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) names: HashMap<String, u32>,
     pub(crate) labels: HashMap<NodeKey, String>,
+    /// The methods whose results nodes are, where a node's op is called otherwise: see `described.rs`.
+    pub(crate) methods: HashMap<NodeKey, &'static str>,
     /// What placeholders stand for, where errors call them by it.
     pub(crate) roles: HashMap<NodeKey, Role>,
     /// The next values of states that layers have asked for.
@@ -443,37 +444,6 @@ impl Arena {
         self.labels.get(&key).map(String::as_str)
     }
 
-    /// How errors refer to a node: its name in quotes, or its op and ordinal. What an input was called later goes before the name
-    /// that it was declared by.
-    pub(crate) fn describe(&self, id: NodeId) -> String {
-        let called = self.labels.get(&id.key).map(String::as_str);
-        match (called.or_else(|| self.label(id.key)), self.nodes.get(id.key)) {
-            (Some(label), _) => format!("{label:?}"),
-            (None, Some(_)) if self.roles.contains_key(&id.key) => self.roles[&id.key].to_string(),
-            (None, Some(node)) => {
-                let of = self.viewed_name(&node.op).map_or_else(String::new, |name| format!(" of {name}"));
-                format!("{} (node {}){of}", node.op.name(), node.ordinal)
-            }
-            (None, None) => "a removed node".to_owned(),
-        }
-    }
-
-    /// What errors call that which an op views, through views of views, if it has a name or a role.
-    fn viewed_name(&self, op: &Op) -> Option<String> {
-        let mut op = op;
-        loop {
-            let operand = shown_by(op)?;
-            let called = self.labels.get(&operand.key).map(String::as_str);
-            if let Some(label) = called.or_else(|| self.label(operand.key)) {
-                return Some(format!("{label:?}"));
-            }
-            if let Some(role) = self.roles.get(&operand.key) {
-                return Some(role.to_string());
-            }
-            op = &self.nodes.get(operand.key)?.op;
-        }
-    }
-
     /// Takes a node out of the slots, and its operands' user counts and its names with it.
     pub(crate) fn discard(&mut self, key: NodeKey) {
         let Some(node) = self.nodes.remove(key) else { return };
@@ -489,6 +459,9 @@ impl Arena {
         }
         if !self.labels.is_empty() {
             self.labels.remove(&key);
+        }
+        if !self.methods.is_empty() {
+            self.methods.remove(&key);
         }
         if matches!(node.op, Op::Leaf(Leaf::Placeholder)) {
             self.roles.remove(&key);

@@ -158,6 +158,9 @@ impl Graph {
             gradients: differentiated.iter().map(|(_, gradient)| *gradient).collect(),
         };
         let id = self.insert_node(op, None, None, origin)?;
+        if self.method().is_none() {
+            self.arena_mut().call(id.key, function.name());
+        }
         Ok(Expr::from_id(self, id))
     }
 }

@@ -36,6 +36,7 @@ mod bf16;
 mod body;
 mod compose;
 mod declaration;
+mod described;
 mod display;
 mod dot;
 mod dtype;

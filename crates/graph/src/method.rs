@@ -1,13 +1,13 @@
 //! Which public method a caller is in: what errors name, and what is taken back if any part of it is refused.
 //!
 //! Methods are built from one another: a softmax takes a maximum, a linear layer a matrix product. A mistake must be told in
-//! the words of the one that the caller wrote, so each public method enters its name, the first to enter keeps it, and every
-//! error is kept under that name.
+//! the words of the one that the caller wrote, so each public method enters its name, the first to enter keeps it, every
+//! error is kept under that name, and later errors call the result by it (`described.rs`).
 
 use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::expr::Expr;
-use crate::node::Origin;
+use crate::node::{Node, Origin};
 use crate::operation::Operation;
 
 /// That a public method is running. The outermost one's name is given back when it is dropped, on whatever way.
@@ -19,13 +19,29 @@ pub(crate) struct Method<'g> {
     /// Whether nodes get this method's caller for theirs until it ends.
     sets_origin: bool,
     /// What the method inserts is one operation.
-    _operation: Operation<'g>,
+    operation: Operation<'g>,
 }
 
 impl Method<'_> {
     /// The caller's file and line, which the nodes of the method get for theirs.
     pub(crate) fn origin(&self) -> Origin {
         self.origin
+    }
+
+    /// Says that these are results of the method, which has several: errors call them by the name of the outermost, but for what was there
+    /// before.
+    pub(crate) fn gives(&self, results: &[Expr<'_>]) {
+        if self.is_outermost {
+            let ids = results.iter().filter_map(|result| result.raw());
+            let keys: Vec<_> = ids.map(|id| id.key).collect();
+            let mut arena = self.graph.arena_mut();
+            for key in keys {
+                let is_new = |node: &Node| node.ordinal >= self.operation.first_ordinal();
+                if arena.nodes.get(key).is_some_and(is_new) {
+                    arena.call(key, self.name);
+                }
+            }
+        }
     }
 
     /// The name of the outermost method: what errors say that are returned and not kept.
@@ -38,6 +54,7 @@ impl Drop for Method<'_> {
     fn drop(&mut self) {
         if self.is_outermost {
             self.graph.set_method(None);
+            self.graph.call_last(self.operation.first_ordinal(), self.name);
         }
         if self.sets_origin {
             self.graph.set_origin(None);
@@ -67,7 +84,7 @@ impl Graph {
             name: outer.unwrap_or(name),
             is_outermost: outer.is_none(),
             sets_origin,
-            _operation: self.operation(),
+            operation: self.operation(),
         }
     }
 

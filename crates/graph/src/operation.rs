@@ -113,6 +113,13 @@ impl Graph {
     }
 }
 
+impl Operation<'_> {
+    /// The ordinal of the first node that was inserted since the operation began, if any was.
+    pub(crate) fn first_ordinal(&self) -> u32 {
+        self.start.extent.next_ordinal
+    }
+}
+
 impl Drop for Operation<'_> {
     fn drop(&mut self) {
         let panics = std::thread::panicking() && !self.panicking;

@@ -82,10 +82,22 @@ impl OwnedGraph {
     /// What errors call a node from now on; none for the name that it was declared by.
     pub fn call(&self, id: NodeId, name: Option<String>) {
         let mut arena = self.graph.arena_mut();
+        if !arena.methods.is_empty() {
+            // What stood there before was a method's result.
+            arena.methods.remove(&id.key);
+        }
         match name {
             Some(name) => drop(arena.labels.insert(id.key, name)),
             None if arena.labels.is_empty() => {}
             None => drop(arena.labels.remove(&id.key)),
+        }
+    }
+
+    /// What errors call a node from now on that has no name: the result of `method`, as the owner calls that.
+    pub fn call_result(&self, id: NodeId, method: &'static str) {
+        let mut arena = self.graph.arena_mut();
+        if id.graph == self.graph.tag() {
+            arena.call(id.key, method);
         }
     }
 

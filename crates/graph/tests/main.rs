@@ -3,6 +3,7 @@
 
 mod arena;
 mod compositions;
+mod described;
 mod differences;
 mod errors;
 mod evaluate;

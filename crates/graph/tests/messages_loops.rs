@@ -39,13 +39,13 @@ fn loops_that_cannot_be() {
     refused(&g, "scan: the body gave 0 next carries for 1 carries", || {
         g.scan(&[c], &[x], |_, x| (vec![], x.to_vec())).map(|of| of.carries)
     });
-    refused(&g, "scan: shapes differ: carry 0 is [3], its next value sum (node 7) is [1]", || {
+    refused(&g, "scan: shapes differ: carry 0 is [3], its next value sum_keepdims (node 7) is [1]", || {
         g.scan(&[c], &[x], |c, _| (vec![c[0].exp().sum_keepdims(0)], vec![])).map(|of| of.carries)
     });
     refused(&g, "scan: dtypes differ: carry 0 is f32, its next value cast (node 6) is i32; cast one of them", || {
         g.scan(&[c], &[x], |c, _| (vec![c[0].cast(DType::I32)], vec![])).map(|of| of.carries)
     });
-    refused(&g, "scan: shapes differ: carry 0 is [3], its next value sum (node 8) is [1]", || {
+    refused(&g, "scan: shapes differ: carry 0 is [3], its next value sum_keepdims (node 8) is [1]", || {
         g.scan(&[c], &[x], |c, _| (vec![(c[0] * g.input("w", [3])).sum_keepdims(0)], vec![])).map(|of| of.carries)
     });
     let _ = g.input("w", [7]); // The name is free again.

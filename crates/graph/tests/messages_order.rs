@@ -100,7 +100,7 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     ("trapezoid_at", "slice (node 4) of \"x\" of shape [2, 2] does not broadcast to [2, 3]", |w| {
         w.x.trapezoid_at(w.x.slice(1, 0, 2), 1)
     }),
-    ("trapezoid_at", "reshape (node 5) of shape [3] does not broadcast to [2]", |w| w.x.trapezoid_at(w.x.sum(0), 0)),
+    ("trapezoid_at", "sum (node 5) of shape [3] does not broadcast to [2]", |w| w.x.trapezoid_at(w.x.sum(0), 0)),
     ("numerical_gradient", "the order of the error at the ends is 3, but 1 or 2 is needed", |w| {
         w.x.numerical_gradient(1.0, 1, 3)
     }),

@@ -14,7 +14,7 @@ fn views_are_told_with_the_name_of_what_they_show() {
     let g = Graph::new();
     let (x, i) = (g.input("x", [2, 3]), g.input_of("i", [2, 3], DType::I32));
     let _ = x.gather(0, x.t().t().unsqueeze(0));
-    says(&g, "gather: reshape (node 4) of \"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
+    says(&g, "gather: unsqueeze (node 4) of \"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))");
     let _ = x + i.slice(0, 0, 1).stop_gradient();
     says(&g, "add: dtypes differ: \"x\" is f32, broadcast (node 7) of \"i\" is i32; cast one of them");
     let halves = (x * 0.5).named("halves");
@@ -31,7 +31,7 @@ fn views_are_told_with_the_name_of_what_they_show() {
     let _ = (x * 0.5).flatten().matmul(g.input("v", [7]));
     says(
         &g,
-        "matmul: inner dimensions differ: lhs reshape (node 15) is [1, 6], rhs reshape (node 16) of \"v\" is [7, 1] (6 != 7)",
+        "matmul: inner dimensions differ: lhs reshape (node 15) of flatten (node 13) is [1, 6], rhs reshape (node 16) of \"v\" is [7, 1] (6 != 7)",
     );
 }
 

@@ -77,7 +77,11 @@ impl<'g> Expr<'g> {
         let origin = method.origin();
         let Some(shape) = self.read("aminmax", origin, |_, node| node.shape.clone()) else { return (self, self) };
         match self.resolve_axes("aminmax", &shape, &axes, origin) {
-            Ok(set) => (self.min(set), self.max(set)),
+            Ok(set) => {
+                let (least, largest) = (self.min(set), self.max(set));
+                method.gives(&[least, largest]);
+                (least, largest)
+            }
             Err(error) => {
                 let poisoned = self.fail(error);
                 (poisoned, poisoned)
@@ -100,6 +104,6 @@ impl<'g> Expr<'g> {
             (true, DType::I32) => -1 - x,
             (true, DType::F32 | DType::F64 | DType::Bool) => -x,
         };
-        joined.chosen(turned.argmax_node(joined.axis, origin), origin)
+        joined.chosen(turned.argmax_node(joined.axis, origin), &method)
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::error::GraphError;
 use crate::expr::{Expr, Position};
+use crate::method::Method;
 use crate::node::Origin;
 use crate::shape::Shape;
 
@@ -24,12 +25,13 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn unbind(self, axis: isize) -> Result<Vec<Expr<'g>>, GraphError> {
         let method = self.enter("unbind");
-        self.parts_along("unbind", axis, method.origin(), |extent, _| {
+        let parts = self.parts_along("unbind", axis, &method, |extent, _| {
             Ok((0..extent).map(|index| (index, index + 1)).collect())
-        })?
-        .into_iter()
-        .map(|part| self.graph().at(method.origin(), || part.squeeze(axis)).check())
-        .collect()
+        })?;
+        let squeezed = |part: Expr<'g>| self.graph().at(method.origin(), || part.squeeze(axis)).check();
+        let parts = parts.into_iter().map(squeezed).collect::<Result<Vec<_>, _>>()?;
+        method.gives(&parts);
+        Ok(parts)
     }
 
     /// Parts of `size` elements along an axis, the last of what is left: `[7]` is `[3], [3], [1]` by `split(3, 0)`. (PyTorch's `split` with a
@@ -46,7 +48,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn split(self, size: usize, axis: isize) -> Result<Vec<Expr<'g>>, GraphError> {
         let method = self.enter("split");
-        self.parts_along("split", axis, method.origin(), |extent, origin| match (extent, size) {
+        self.parts_along("split", axis, &method, |extent, origin| match (extent, size) {
             (0, _) => Ok(vec![(0, 0)]),
             (_, 0) => {
                 let (op, what, expected) = ("split", "the size of a part", "at least 1");
@@ -70,7 +72,7 @@ impl<'g> Expr<'g> {
     pub fn split_sizes(self, sizes: impl AsRef<[usize]>, axis: isize) -> Result<Vec<Expr<'g>>, GraphError> {
         let method = self.enter("split_sizes");
         let sizes = sizes.as_ref();
-        self.parts_along("split_sizes", axis, method.origin(), |extent, origin| {
+        self.parts_along("split_sizes", axis, &method, |extent, origin| {
             let total = sizes.iter().fold(0usize, |total, &size| total.saturating_add(size));
             if total != extent {
                 let (op, shape) = ("split_sizes", Shape::from([extent]));
@@ -99,7 +101,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn chunk(self, chunks: usize, axis: isize) -> Result<Vec<Expr<'g>>, GraphError> {
         let method = self.enter("chunk");
-        self.parts_along("chunk", axis, method.origin(), |extent, origin| match (extent, chunks) {
+        self.parts_along("chunk", axis, &method, |extent, origin| match (extent, chunks) {
             (_, 0) => {
                 let (op, what, expected) = ("chunk", "the number of chunks", "at least 1");
                 Err(GraphError::Argument { origin, op, what, value: 0.0, expected })
@@ -126,7 +128,7 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub fn tensor_split(self, sections: usize, axis: isize) -> Result<Vec<Expr<'g>>, GraphError> {
         let method = self.enter("tensor_split");
-        self.parts_along("tensor_split", axis, method.origin(), |extent, origin| {
+        self.parts_along("tensor_split", axis, &method, |extent, origin| {
             if sections == 0 {
                 let (op, what, expected) = ("tensor_split", "the number of sections", "at least 1");
                 return Err(GraphError::Argument { origin, op, what, value: 0.0, expected });
@@ -154,7 +156,7 @@ impl<'g> Expr<'g> {
     pub fn tensor_split_at(self, indices: impl AsRef<[isize]>, axis: isize) -> Result<Vec<Expr<'g>>, GraphError> {
         let method = self.enter("tensor_split_at");
         let indices = indices.as_ref();
-        self.parts_along("tensor_split_at", axis, method.origin(), |extent, _| {
+        self.parts_along("tensor_split_at", axis, &method, |extent, _| {
             let counted = |&index: &isize| match index {
                 ..0 => extent.saturating_sub(index.unsigned_abs()),
                 0.. => extent.min(index as usize),
@@ -170,17 +172,21 @@ impl<'g> Expr<'g> {
         self,
         op: &'static str,
         axis: isize,
-        origin: Origin,
+        method: &Method<'g>,
         ranges: impl FnOnce(usize, Origin) -> Result<Vec<(usize, usize)>, GraphError>,
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let graph = self.graph();
+        let (graph, origin) = (self.graph(), method.origin());
         let shape = self.shape()?;
-        graph.attempt(|| {
+        let parts: Result<Vec<Expr<'g>>, GraphError> = graph.attempt(|| {
             let axis = self.resolve_axis(op, &shape, axis, origin).map_err(|error| graph.in_method(error))?;
             let ranges = ranges(shape[axis], origin).map_err(|error| graph.in_method(error))?;
             let part = |(start, end)| self.slice_node(axis as isize, start, end, 1, origin).check();
             ranges.into_iter().map(part).collect()
-        })
+        });
+        if let Ok(parts) = &parts {
+            method.gives(parts);
+        }
+        parts
     }
 
     /// This with `source` in the place of the slice at one position along an axis, `source` being without that axis:

@@ -69,7 +69,9 @@ macro_rules! pooling_methods {
                 let pooling = pooling.into();
                 self.graph().at(method.origin(), || {
                     let (values, places) = self.max_pooled($axes, &pooling, true, stringify!($max_with_indices));
-                    (values, places.unwrap_or(values))
+                    let places = places.unwrap_or(values);
+                    method.gives(&[values, places]);
+                    (values, places)
                 })
             }
 
@@ -177,7 +179,9 @@ macro_rules! pooling_methods {
                 self.graph().at(method.origin(), || {
                     let (values, places) =
                         self.adaptive_largest($axes, &size, true, stringify!($adaptive_max_with_indices));
-                    (values, places.unwrap_or(values))
+                    let places = places.unwrap_or(values);
+                    method.gives(&[values, places]);
+                    (values, places)
                 })
             }
         )*}

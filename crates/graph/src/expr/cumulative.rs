@@ -135,7 +135,9 @@ impl<'g> Expr<'g> {
         match self.axis_of(name, axis, origin) {
             Ok(Some(axis)) => {
                 let indices = self.numbers(origin).cumulative_node(function, axis, false, origin);
-                (self.gather_node(indices, axis, origin), indices)
+                let values = self.gather_node(indices, axis, origin);
+                method.gives(&[values, indices]);
+                (values, indices)
             }
             Ok(None) => (self, self),
             Err(error) => {

@@ -128,7 +128,9 @@ impl<'g> Expr<'g> {
         if packed.raw().is_none() {
             return (poisoned, poisoned);
         }
-        (packed.select_index(-1, 0), packed.select_index(-1, 1))
+        let (sign, logarithm) = (packed.select_index(-1, 0), packed.select_index(-1, 1));
+        method.gives(&[sign, logarithm]);
+        (sign, logarithm)
     }
 
     /// The lower triangular `L` with a positive diagonal and `A = L L^T`, of a symmetric positive definite matrix, of which the lower
@@ -168,7 +170,9 @@ impl<'g> Expr<'g> {
         // A wide matrix has the Q of its first columns.
         let tall = if columns > rows { self.slice(-1, 0, rows) } else { self };
         let q = rules.apply(MatrixFunction::Orthonormal, &[tall]);
-        (q, rules.product(q, self, [true, false]).triu(0))
+        let r = rules.product(q, self, [true, false]).triu(0);
+        method.gives(&[q, r]);
+        (q, r)
     }
 
     /// The eigenvalues of a symmetric matrix, ascending, and its orthonormal eigenvectors, which are columns: `[.., n, n] -> [.., n], [.., n, n]`. The
@@ -196,7 +200,9 @@ impl<'g> Expr<'g> {
         if vectors.raw().is_none() {
             return (poisoned, poisoned);
         }
-        (rules.eigenvalues(self, vectors), vectors)
+        let values = rules.eigenvalues(self, vectors);
+        method.gives(&[values, vectors]);
+        (values, vectors)
     }
 
     /// The reduced singular value decomposition `A = U diag(S) V^T`, with `k = min(m, n)`: `[.., m, n] -> [.., m, k], [.., k], [.., k, n]`, which are U, S
@@ -223,7 +229,9 @@ impl<'g> Expr<'g> {
             return (poisoned, poisoned, poisoned);
         }
         let [u, v] = rules.halves(vectors, rows, columns);
-        (u, rules.singular_values(self, u, v), rules.transposed(v))
+        let (values, transposed) = (rules.singular_values(self, u, v), rules.transposed(v));
+        method.gives(&[u, values, transposed]);
+        (u, values, transposed)
     }
 
     /// The singular values of a matrix, descending: `[.., m, n] -> [.., min(m, n)]`, as [`Expr::svd`] has them. (PyTorch's `linalg.svdvals`.)

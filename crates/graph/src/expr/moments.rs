@@ -91,7 +91,9 @@ impl<'g> Expr<'g> {
         let method = self.graph().enter("var_mean");
         let origin = method.origin();
         let spread = self.drop_axes("var_mean", &axes, origin, |x, set| x.var_node(set, correction, origin));
-        (spread, self.drop_axes("var_mean", &axes, origin, |x, set| x.mean_node(set, 0.0, origin)))
+        let mean = self.drop_axes("var_mean", &axes, origin, |x, set| x.mean_node(set, 0.0, origin));
+        method.gives(&[spread, mean]);
+        (spread, mean)
     }
 
     /// [`Expr::std`] and [`Expr::mean`] over `axes` (`..` for all), which fall away: `(deviation, mean)` (`torch.std_mean`). Floats.
@@ -108,7 +110,9 @@ impl<'g> Expr<'g> {
         let method = self.graph().enter("std_mean");
         let origin = method.origin();
         let spread = self.drop_axes("std_mean", &axes, origin, |x, set| x.std_node(set, correction, origin));
-        (spread, self.drop_axes("std_mean", &axes, origin, |x, set| x.mean_node(set, 0.0, origin)))
+        let mean = self.drop_axes("std_mean", &axes, origin, |x, set| x.mean_node(set, 0.0, origin));
+        method.gives(&[spread, mean]);
+        (spread, mean)
     }
 
     /// `sum / max(n - correction, 0)` over `axes`, which keep extent 1.

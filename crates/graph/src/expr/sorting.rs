@@ -8,6 +8,7 @@ use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::joined::Joined;
 use crate::expr::{Axes, Expr};
+use crate::method::Method;
 use crate::node::Origin;
 use crate::op::{Op, Ordered};
 
@@ -65,7 +66,7 @@ impl<'g> Expr<'g> {
         let method = self.enter("sort");
         let origin = method.origin();
         match self.axis_and_extent("sort", axis, origin) {
-            Some((axis, extent)) => self.first_in_order(axis, is_descending, extent, origin),
+            Some((axis, extent)) => self.first_in_order(axis, is_descending, extent, &method),
             None => self.poisoned_pair(),
         }
     }
@@ -103,7 +104,7 @@ impl<'g> Expr<'g> {
         let method = self.enter("topk");
         let origin = method.origin();
         match self.axis_and_extent("topk", axis, origin) {
-            Some((axis, _)) => self.first_in_order(axis, is_largest, k, origin),
+            Some((axis, _)) => self.first_in_order(axis, is_largest, k, &method),
             None => self.poisoned_pair(),
         }
     }
@@ -132,7 +133,7 @@ impl<'g> Expr<'g> {
         }
         let order = self.argsort_node(joined.axis, false, k, origin);
         let place = order.slice(joined.axis as isize, k - 1, k);
-        joined.chosen(place, origin)
+        joined.chosen(place, &method)
     }
 
     /// The median along an axis, which falls away, and where it stands: `(values, indices)`; along several (`..` for all) the index is
@@ -165,7 +166,7 @@ impl<'g> Expr<'g> {
         } else {
             place
         };
-        joined.chosen(place, origin)
+        joined.chosen(place, &method)
     }
 
     /// The median of the elements that are not NaN, and where it stands: [`Expr::median`] but for NaN (`torch.nanmedian`). Where all
@@ -196,7 +197,7 @@ impl<'g> Expr<'g> {
             about + half(last - about * 2)
         });
         let place = x.argsort_node(joined.axis, false, joined.extent, origin).gather_node(middle, joined.axis, origin);
-        joined.chosen(place, origin)
+        joined.chosen(place, &method)
     }
 
     /// The quantile `q` along axes, which fall away: the element at place `q (n - 1)` of the `n` in sorted order, or what
@@ -325,9 +326,17 @@ impl<'g> Expr<'g> {
     }
 
     /// The first `count` elements in order along an axis, and where they stand.
-    fn first_in_order(self, axis: usize, is_descending: bool, count: usize, origin: Origin) -> (Expr<'g>, Expr<'g>) {
-        let indices = self.argsort_node(axis, is_descending, count, origin);
-        (self.gather_node(indices, axis, origin), indices)
+    fn first_in_order(
+        self,
+        axis: usize,
+        is_descending: bool,
+        count: usize,
+        method: &Method<'g>,
+    ) -> (Expr<'g>, Expr<'g>) {
+        let indices = self.argsort_node(axis, is_descending, count, method.origin());
+        let values = self.gather_node(indices, axis, method.origin());
+        method.gives(&[values, indices]);
+        (values, indices)
     }
 
     pub(crate) fn argsort_node(self, axis: usize, is_descending: bool, count: usize, origin: Origin) -> Expr<'g> {
@@ -343,8 +352,11 @@ impl<'g> Expr<'g> {
 
 impl<'g> Joined<'g> {
     /// The elements at computed places, one along the axis, and these places, without the axis.
-    pub(crate) fn chosen(&self, place: Expr<'g>, origin: Origin) -> (Expr<'g>, Expr<'g>) {
+    pub(crate) fn chosen(&self, place: Expr<'g>, method: &Method<'g>) -> (Expr<'g>, Expr<'g>) {
+        let origin = method.origin();
         let value = self.elements.gather_node(place, self.axis, origin);
-        (self.without_axis(value, origin), self.without_axis(place, origin))
+        let (value, place) = (self.without_axis(value, origin), self.without_axis(place, origin));
+        method.gives(&[value, place]);
+        (value, place)
     }
 }
