@@ -3,6 +3,7 @@
 //! Invariants, which [`crate::verify`] checks: a node's operands were inserted before it and are alive; shape and dtype are
 //! what the op's rule infers; ordinals ascend in insertion order; `users` counts the operand slots that name a node.
 
+use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::HashMap;
 use std::fmt;
@@ -56,8 +57,8 @@ pub(crate) struct Arena {
     pub(crate) declarations: Vec<Declaration>,
     pub(crate) names: HashMap<String, u32>,
     pub(crate) labels: HashMap<NodeKey, String>,
-    /// The methods whose results nodes are, where a node's op is called otherwise: see `described.rs`.
-    pub(crate) methods: HashMap<NodeKey, &'static str>,
+    /// The methods whose results nodes are, where a node's op is called otherwise, and layers: see `described.rs`.
+    pub(crate) methods: HashMap<NodeKey, Cow<'static, str>>,
     /// What placeholders stand for, where errors call them by it.
     pub(crate) roles: HashMap<NodeKey, Role>,
     /// The next values of states that layers have asked for.

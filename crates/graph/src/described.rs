@@ -7,6 +7,8 @@
 //! Invariant: nothing is kept of a node whose op has the method's name, as those of operators and functions of single elements have: a
 //! graph of these alone is as large as if nothing were kept.
 
+use std::borrow::Cow;
+
 use crate::arena::{Arena, Graph};
 use crate::layers::AppliedLayer;
 use crate::node::{NodeId, NodeKey};
@@ -25,14 +27,22 @@ impl Graph {
 }
 
 impl Arena {
-    /// Keeps that a node is the result of `method`.
+    /// Keeps that a node is the result of `method`, unless it is known to be that of a layer.
     pub(crate) fn call(&mut self, key: NodeKey, method: &'static str) {
         let is_called_otherwise = |op: &Op| {
             let is_declared = matches!(op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. }));
             !is_declared && op.name() != method
         };
-        if self.nodes.get(key).is_some_and(|node| is_called_otherwise(&node.op)) {
-            self.methods.insert(key, method);
+        let is_of_layer = matches!(self.methods.get(&key), Some(Cow::Owned(_)));
+        if !is_of_layer && self.nodes.get(key).is_some_and(|node| is_called_otherwise(&node.op)) {
+            self.methods.insert(key, Cow::Borrowed(method));
+        }
+    }
+
+    /// Keeps of a layer's result which layer that was, where the layers that were applied are forgotten. Outer ones come after their parts.
+    pub(crate) fn call_by_layer(&mut self, layer: &AppliedLayer) {
+        if let Some(output) = layer.output.filter(|output| *output != layer.input) {
+            self.methods.insert(output.key, Cow::Owned(described_layer(layer)));
         }
     }
 
@@ -47,7 +57,7 @@ impl Arena {
             return layer;
         }
         let of = self.viewed_name(&node.op).map_or_else(String::new, |name| format!(" of {name}"));
-        let method = self.methods.get(&id.key).copied().unwrap_or_else(|| node.op.name());
+        let method = self.methods.get(&id.key).map_or_else(|| node.op.name(), Cow::as_ref);
         format!("{method} (node {}){of}", node.ordinal)
     }
 
@@ -56,9 +66,7 @@ impl Arena {
         // Outer layers stand before their parts.
         let is_result = |layer: &&AppliedLayer| layer.output == Some(id) && layer.input != id;
         let layer = self.layers.iter().find(is_result)?;
-        let kind = layer.kind.split('(').next().unwrap_or_default();
-        let name = if layer.name.is_empty() { String::new() } else { format!(" {:?}", layer.name) };
-        Some(format!("{kind}{name} (node {})", self.nodes.get(id.key)?.ordinal))
+        Some(format!("{} (node {})", described_layer(layer), self.nodes.get(id.key)?.ordinal))
     }
 
     /// The name of a node in quotes, or what a placeholder stands for. What a result became that a tape has computed since has a method
@@ -87,4 +95,10 @@ impl Arena {
         }
         result
     }
+}
+
+/// A layer by what it is and its name: `Linear "head"`.
+fn described_layer(layer: &AppliedLayer) -> String {
+    let kind = layer.kind.split('(').next().unwrap_or_default();
+    if layer.name.is_empty() { kind.to_owned() } else { format!("{kind} {:?}", layer.name) }
 }

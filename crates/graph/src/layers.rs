@@ -76,6 +76,12 @@ impl Graph {
                 layer.output = Some(output);
                 layer.nodes.end = end.max(layer.nodes.start);
             }
+            if self.owner().is_some()
+                && let Some(layer) = arena.layers.get(place).cloned()
+            {
+                // A graph that is lent forgets its layers when the operation is recorded.
+                arena.call_by_layer(&layer);
+            }
         }
         result
     }

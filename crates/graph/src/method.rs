@@ -18,6 +18,8 @@ pub(crate) struct Method<'g> {
     is_outermost: bool,
     /// Whether nodes get this method's caller for theirs until it ends.
     sets_origin: bool,
+    /// Whether errors call the node that it inserts last by its name.
+    calls_last: bool,
     /// What the method inserts is one operation.
     operation: Operation<'g>,
 }
@@ -54,7 +56,9 @@ impl Drop for Method<'_> {
     fn drop(&mut self) {
         if self.is_outermost {
             self.graph.set_method(None);
-            self.graph.call_last(self.operation.first_ordinal(), self.name);
+            if self.calls_last {
+                self.graph.call_last(self.operation.first_ordinal(), self.name);
+            }
         }
         if self.sets_origin {
             self.graph.set_origin(None);
@@ -68,6 +72,15 @@ impl Graph {
     #[track_caller]
     pub(crate) fn enter(&self, name: &'static str) -> Method<'_> {
         self.enter_at(name, Origin::here())
+    }
+
+    /// [`Graph::enter`] for what builds derivatives of many nodes. These keep the names of their ops: reports of where a gradient first was
+    /// NaN tell them.
+    #[track_caller]
+    pub(crate) fn enter_derivatives(&self, name: &'static str) -> Method<'_> {
+        let mut method = self.enter_at(name, Origin::here());
+        method.calls_last = false;
+        method
     }
 
     /// [`Graph::enter`] for a caller whose line is known.
@@ -84,6 +97,7 @@ impl Graph {
             name: outer.unwrap_or(name),
             is_outermost: outer.is_none(),
             sets_origin,
+            calls_last: true,
             operation: self.operation(),
         }
     }
@@ -102,5 +116,11 @@ impl<'g> Expr<'g> {
     #[track_caller]
     pub(crate) fn enter(self, name: &'static str) -> Method<'g> {
         self.graph().enter(name)
+    }
+
+    /// [`Graph::enter_derivatives`] of this expression's graph.
+    #[track_caller]
+    pub(crate) fn enter_derivatives(self, name: &'static str) -> Method<'g> {
+        self.graph().enter_derivatives(name)
     }
 }

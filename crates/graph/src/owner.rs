@@ -97,6 +97,7 @@ impl OwnedGraph {
     pub fn call_result(&self, id: NodeId, method: &'static str) {
         let mut arena = self.graph.arena_mut();
         if id.graph == self.graph.tag() {
+            arena.methods.remove(&id.key);
             arena.call(id.key, method);
         }
     }

@@ -151,6 +151,14 @@ fn layers_are_called_by_kind_and_name() {
     assert!(called(Lstm::new("lstm", 3, 4).forward(sequence, phase)).starts_with("Lstm \"lstm\""));
 }
 
+#[test]
+fn derivatives_are_called_by_their_ops() {
+    let g = Graph::new();
+    let x = g.input("x", [3]);
+    let [gradient] = (x * 0.5).log().sum(..).grad([x]).unwrap();
+    assert_eq!(called(gradient), "mul");
+}
+
 /// `2 x` with a derivative of its own.
 struct Twice;
 

@@ -30,7 +30,7 @@ impl Graph {
         wrt: &[Expr<'g>],
         tangents: &[Expr<'g>],
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let method = self.enter("jvp");
+        let method = self.enter_derivatives("jvp");
         let (origin, op) = (method.origin(), method.name());
         self.check()?;
         if wrt.len() != tangents.len() {
@@ -133,7 +133,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn jvp<const N: usize>(self, wrt: [Expr<'g>; N], tangents: [Expr<'g>; N]) -> Result<Expr<'g>, GraphError> {
-        let _method = self.enter("jvp");
+        let _method = self.enter_derivatives("jvp");
         let tangents = self.graph().jvp(&[self], &wrt, &tangents)?;
         Ok(tangents.first().copied().unwrap_or(self))
     }

@@ -41,7 +41,7 @@ impl Graph {
         wrt: &[Expr<'g>],
         mode: Option<Mode>,
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let method = self.enter("jacobians");
+        let method = self.enter_derivatives("jacobians");
         let (origin, op) = (method.origin(), method.name());
         self.check()?;
         let (_, shape, _) = self.float_node(output, op, origin)?;
@@ -208,7 +208,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn jacobian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
-        let _method = self.enter("jacobian");
+        let _method = self.enter_derivatives("jacobian");
         Ok(self.graph().jacobians(self, &[wrt], None)?[0])
     }
 
@@ -224,7 +224,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn hessian(self, wrt: Expr<'g>) -> Result<Expr<'g>, GraphError> {
-        let method = self.enter("hessian");
+        let method = self.enter_derivatives("hessian");
         self.graph().check()?;
         self.graph().attempt(|| {
             self.graph().at(method.origin(), || {
@@ -243,7 +243,7 @@ impl<'g> Expr<'g> {
         wrt: [Expr<'g>; N],
         directions: [Expr<'g>; N],
     ) -> Result<[Expr<'g>; N], GraphError> {
-        let method = self.enter("hvp");
+        let method = self.enter_derivatives("hvp");
         self.graph().check()?;
         let products = self.graph().attempt(|| {
             self.graph().at(method.origin(), || {

@@ -34,7 +34,7 @@ impl Graph {
         upstreams: &[Expr<'g>],
         wrt: &[Expr<'g>],
     ) -> Result<Vec<Expr<'g>>, GraphError> {
-        let method = self.enter("gradients");
+        let method = self.enter_derivatives("gradients");
         let origin = method.origin();
         let reached = self.at(origin, || self.gradients_where_reached(outputs, upstreams, wrt))?;
         let or_zero = |(gradient, wrt): (Option<Expr<'g>>, &Expr<'g>)| match gradient {
@@ -71,7 +71,7 @@ impl Graph {
         upstreams: &[Expr<'g>],
         wrt: &[Expr<'g>],
     ) -> Result<Vec<Option<Expr<'g>>>, GraphError> {
-        let method = self.enter("gradients_where_reached");
+        let method = self.enter_derivatives("gradients_where_reached");
         let origin = method.origin();
         self.at(origin, || self.gradients_by_source(outputs, upstreams, wrt, &mut |_, _| {}))
     }
@@ -87,7 +87,7 @@ impl Graph {
         wrt: &[Expr<'g>],
         source: &mut dyn FnMut(usize, NodeId),
     ) -> Result<Vec<Option<Expr<'g>>>, GraphError> {
-        let method = self.enter("gradients_by_source");
+        let method = self.enter_derivatives("gradients_by_source");
         let (origin, op) = (method.origin(), method.name());
         self.check()?;
         if outputs.len() != upstreams.len() {
@@ -241,7 +241,7 @@ impl<'g> Expr<'g> {
     /// ```
     #[track_caller]
     pub fn grad<const N: usize>(self, wrt: [Expr<'g>; N]) -> Result<[Expr<'g>; N], GraphError> {
-        let method = self.enter("grad");
+        let method = self.enter_derivatives("grad");
         let (origin, op) = (method.origin(), method.name());
         self.graph().check()?;
         let (_, shape, _) = self.graph().float_node(self, op, origin)?;
@@ -262,7 +262,7 @@ impl<'g> Expr<'g> {
     /// gradient of this expression's shape.
     #[track_caller]
     pub fn vjp<const N: usize>(self, upstream: Expr<'g>, wrt: [Expr<'g>; N]) -> Result<[Expr<'g>; N], GraphError> {
-        let _method = self.enter("vjp");
+        let _method = self.enter_derivatives("vjp");
         let gradients = self.graph().gradients(&[self], &[upstream], &wrt)?;
         let mut result = wrt;
         result.copy_from_slice(&gradients);
