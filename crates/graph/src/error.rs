@@ -142,6 +142,11 @@ pub enum GraphError {
     #[error("{origin}: {op}: rank {rank} is past the largest, {limit}")]
     RankLimit { origin: Origin, op: &'static str, rank: usize, limit: usize },
 
+    #[error(
+        "{origin}: {op}: the sizes add up to {total}, but axis {axis} of {operand} has {extent} elements (shape {shape})"
+    )]
+    Sizes { origin: Origin, op: &'static str, operand: String, shape: Shape, axis: usize, extent: usize, total: usize },
+
     #[error("{origin}: {op}: {elements} elements were given for shape {shape}")]
     ElementCount { origin: Origin, op: &'static str, shape: Shape, elements: usize },
 
@@ -343,10 +348,8 @@ pub enum GraphError {
     #[error("{origin}: {op}: {given} operands were given to a body that takes {inputs}")]
     OperandCount { origin: Origin, op: &'static str, given: usize, inputs: usize },
 
-    #[error(
-        "{origin}: {op}: the body {what}, which would be done once for all elements; do it outside and use the result inside"
-    )]
-    OnceInside { origin: Origin, op: &'static str, what: &'static str },
+    #[error("{origin}: {op}: the body {what}, which would be done once for all elements; {instead}")]
+    OnceInside { origin: Origin, op: &'static str, what: &'static str, instead: &'static str },
 
     #[error("{origin}: {op}: the placeholder {operand} stands for a tensor and cannot be computed itself")]
     Placeholder { origin: Origin, op: &'static str, operand: String },
@@ -430,6 +433,7 @@ impl GraphError {
             | GraphError::EmptyAxis { op, .. }
             | GraphError::TooManyElements { op, .. }
             | GraphError::RankLimit { op, .. }
+            | GraphError::Sizes { op, .. }
             | GraphError::ElementCount { op, .. }
             | GraphError::Argument { op, .. }
             | GraphError::Number { op, .. }

@@ -142,12 +142,16 @@ impl Graph {
             let arena = self.arena();
             (arena.updates.len(), arena.draws)
         };
-        for (is_done, what) in [
-            (updates > once.0, "updates a state"),
-            (draws > once.1, "draws random numbers without a seed and a step of its own"),
+        for (is_done, what, instead) in [
+            (updates > once.0, "updates a state", "do it outside and use the result inside"),
+            (
+                draws > once.1,
+                "draws random numbers without a seed and a step of its own",
+                "carry a counter and pass it as the step, or draw outside and take the numbers as a sequence",
+            ),
         ] {
             if is_done {
-                return Err(GraphError::OnceInside { origin, op: "scan", what });
+                return Err(GraphError::OnceInside { origin, op: "scan", what, instead });
             }
         }
         let (next, outputs) = (self.own(&next, origin)?, self.own(&outputs, origin)?);

@@ -188,7 +188,14 @@ fn methods_of_several_results_return_their_mistakes() {
     let mistakes: &[(Several, &str)] = &[
         (|w| w.x.unbind(2), "unbind: axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)"),
         (|w| w.x.split(0, 0), "split: the size of a part is 0, but at least 1 is needed"),
-        (|w| w.x.split_sizes([1, 3], 1), "split_sizes: 4 elements were given for shape [3]"),
+        (
+            |w| w.x.split_sizes([1], -2),
+            "split_sizes: the sizes add up to 1, but axis 0 of \"x\" has 2 elements (shape [2, 3])",
+        ),
+        (
+            |w| w.x.split_sizes([1, 3], 1),
+            "split_sizes: the sizes add up to 4, but axis 1 of \"x\" has 3 elements (shape [2, 3])",
+        ),
         (|w| w.x.chunk(0, 0), "chunk: the number of chunks is 0, but at least 1 is needed"),
         (|w| w.x.tensor_split(0, 0), "tensor_split: the number of sections is 0, but at least 1 is needed"),
         (

@@ -212,8 +212,9 @@ fn what_a_body_cannot_do_once_for_each_element() {
     let g = Graph::new();
     let (c, x) = (g.input("c", [3]), g.input("x", [5, 3]));
     let state = g.state("mean", [3], DType::F32, Init::Constant(0.0));
-    let rest = ", which would be done once for all elements; do it outside and use the result inside";
-    refused(&g, &format!("scan: the body updates a state{rest}"), || {
+    let rest = ", which would be done once for all elements";
+    let outside = "do it outside and use the result inside";
+    refused(&g, &format!("scan: the body updates a state{rest}; {outside}"), || {
         g.scan(&[c], &[x], |c, _| {
             g.update(state, state + 1.0);
             (c.to_vec(), vec![])
@@ -221,7 +222,9 @@ fn what_a_body_cannot_do_once_for_each_element() {
         .map(|of| of.carries)
     });
     assert_eq!(g.updates(), []);
-    refused(&g, &format!("scan: the body draws random numbers without a seed and a step of its own{rest}"), || {
+    let counted = "carry a counter and pass it as the step, or draw outside and take the numbers as a sequence";
+    let draws = "scan: the body draws random numbers without a seed and a step of its own";
+    refused(&g, &format!("{draws}{rest}; {counted}"), || {
         g.scan(&[c], &[x], |c, _| (vec![c[0].dropout_in(Phase::Training, 0.5)], vec![])).map(|of| of.carries)
     });
 }

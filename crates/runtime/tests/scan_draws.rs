@@ -102,3 +102,24 @@ fn what_the_batch_does_not_reach_is_repeated() {
         assert_close(&found[4], &found[5]);
     }
 }
+
+#[test]
+fn a_counter_that_is_carried_draws_other_numbers_in_each_round() {
+    for device in devices() {
+        let g = Graph::new();
+        let (counter, fixed) = (g.zeros([], DType::I32), g.literal([], [5]));
+        let drawn = g.scan_with(THREE, &[counter], &[], |c, _| {
+            (vec![c[0] + 1], vec![g.normal([4], c[0], 7), g.normal([4], fixed, 7)])
+        });
+        // Noise that is made outside is another way.
+        let noise = g.normal([3, 4], fixed, 7);
+        let given_noise = g.scan(&[], &[noise], |_, row| (vec![], vec![row[0] * 1.0])).unwrap();
+        let drawn = drawn.unwrap();
+        let results = [drawn.outputs[0], drawn.outputs[1], given_noise.outputs[0]];
+        let found = numbers(&g, &results, &given([]), &device);
+        let rounds = |n: usize| found[n].chunks(4).map(<[f64]>::to_vec).collect::<Vec<_>>();
+        let differ = |rounds: &[Vec<f64>]| rounds[0] != rounds[1] && rounds[1] != rounds[2] && rounds[0] != rounds[2];
+        assert!(differ(&rounds(0)) && differ(&rounds(2)), "{device}: {found:?}");
+        assert!(rounds(1).iter().all(|round| *round == rounds(1)[0]), "{device}: one step draws one noise: {found:?}");
+    }
+}

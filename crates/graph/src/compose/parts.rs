@@ -8,7 +8,6 @@ use crate::error::GraphError;
 use crate::expr::{Expr, Position};
 use crate::method::Method;
 use crate::node::Origin;
-use crate::shape::Shape;
 
 impl<'g> Expr<'g> {
     /// The slices at all positions along an axis, which falls away: `[a, n, b]` is `n` times `[a, b]`. (PyTorch's `unbind`.)
@@ -75,8 +74,9 @@ impl<'g> Expr<'g> {
         self.parts_along("split_sizes", axis, &method, |extent, origin| {
             let total = sizes.iter().fold(0usize, |total, &size| total.saturating_add(size));
             if total != extent {
-                let (op, shape) = ("split_sizes", Shape::from([extent]));
-                return Err(GraphError::ElementCount { origin, op, shape, elements: total });
+                let (op, operand, shape) = ("split_sizes", self.describe(), self.shape()?);
+                let axis = self.resolve_axis(op, &shape, axis, origin)?;
+                return Err(GraphError::Sizes { origin, op, operand, shape, axis, extent, total });
             }
             let mut start = 0;
             let part = |&size: &usize| {
