@@ -89,6 +89,9 @@ const MISTAKES: &[Mistake] = &[
     ("poisson_nll_loss", |w| w.x.poisson_nll_loss(w.other, PoissonNll::default())),
     ("gaussian_nll_loss", |w| w.x.gaussian_nll_loss(w.x, w.other, false, 1e-6, MEAN)),
     ("gaussian_nll_loss", |w| w.x.gaussian_nll_loss(w.x, w.x, false, 0.0, MEAN)),
+    // PyTorch refuses these too: a variance that is shared along two axes, or that would broadcast from the left.
+    ("gaussian_nll_loss", |w| w.x.gaussian_nll_loss(w.x, w.x.slice(0, 0, 1).slice(1, 0, 1), false, 1e-6, MEAN)),
+    ("gaussian_nll_loss", |w| w.x.gaussian_nll_loss(w.x, w.x.select_index(0, 0), false, 1e-6, MEAN)),
     ("ctc_loss", |w| w.x.ctc_loss(w.i, w.i, w.i, Ctc::default())),
     ("ctc_loss", |w| {
         let length = w.i.select_index(1, 0);

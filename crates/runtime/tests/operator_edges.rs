@@ -6,7 +6,7 @@ use arenagrad::{
 };
 
 use crate::suite::devices::devices;
-use crate::suite::evaluate::Given;
+use crate::suite::evaluate::{Given, given};
 use crate::suite::run::numbers;
 
 const INF: f64 = f64::INFINITY;
@@ -174,6 +174,64 @@ fn a_variance_far_below_0_counts_as_the_least() {
                 "{device}: {found:?} {gradient}"
             );
         }
+    }
+}
+
+/// The numbers are those of PyTorch 2's `F.gaussian_nll_loss` in float64.
+#[test]
+fn a_variance_may_be_shared_along_any_one_axis() {
+    let of_rows = [2.34375, -0.158790170132, 0.0, 0.198979591837, -0.320987654321, -9.28125];
+    let all = [
+        1.21875,
+        0.41965973535,
+        0.579881656805,
+        -0.295918367347,
+        0.253086419753,
+        -1.28125,
+        -0.022684310019,
+        -0.189349112426,
+        -0.142857142857,
+        0.333333333333,
+        0.75,
+        -0.930056710775,
+    ];
+    let cases: [(&[usize], f64, &[f64]); 5] = [
+        (&[2, 3, 2], 15.833503280001164, &all),
+        (&[2, 3, 1], 18.102697837923486, &of_rows),
+        (&[2, 1, 2], 16.297293209334207, &[1.6875, 0.015122873346, -1.633136094675, -0.147959183673]),
+        (
+            &[1, 3, 2],
+            19.589074384082643,
+            &[-1.3125, 0.54820415879, -0.970414201183, -0.030612244898, 0.70987654321, -11.3125],
+        ),
+        (&[2, 3], 18.102697837923486, &of_rows),
+    ];
+    let x: Vec<f64> = (0..12).map(|n| f64::from(n * 7 % 11) * 0.2 - 1.0).collect();
+    let target: Vec<f64> = (0..12).map(|n| f64::from(n * 5 % 7) * 0.3 - 0.9).collect();
+    let of_x_by_number = [-0.2, -0.4, -0.8];
+    for device in devices() {
+        for (shape, loss, gradient) in cases {
+            let g = Graph::new();
+            let (x_, target_) = (g.input("x", [2, 3, 2]), g.input("target", [2, 3, 2]));
+            let variance = g.input("variance", shape);
+            let found = x_.gaussian_nll_loss(target_, variance, true, 1e-6, Reduction::Sum);
+            let [dv] = found.grad([variance]).unwrap();
+            let values = (0..gradient.len()).map(|n| 0.4 + (n * 3 % 5) as f64 * 0.25).collect();
+            let values = given([("x", x.clone()), ("target", target.clone()), ("variance", values)]);
+            let found = numbers(&g, &[found, dv], &values, &device);
+            let expected = std::iter::once(&loss).chain(gradient);
+            for (found, expected) in found.iter().flatten().zip(expected) {
+                assert!((found - expected).abs() < 2e-5, "{shape:?}, {device}: {found} {expected}");
+            }
+        }
+        // A float in PyTorch's place of the tensor: a number here.
+        let g = Graph::new();
+        let (x_, target_) = (g.input("x", [2, 3, 2]), g.input("target", [2, 3, 2]));
+        let found = x_.gaussian_nll_loss(target_, g.scalar(0.5), true, 1e-6, Reduction::Sum);
+        let [dx] = found.grad([x_]).unwrap();
+        let found = numbers(&g, &[found, dx], &given([("x", x.clone()), ("target", target.clone())]), &device);
+        assert!((found[0][0] - 19.048379315096398).abs() < 2e-5, "{device}: {found:?}");
+        assert!(found[1].iter().zip(of_x_by_number).all(|(a, b)| (a - b).abs() < 1e-6), "{device}: {found:?}");
     }
 }
 

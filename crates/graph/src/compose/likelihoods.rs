@@ -61,9 +61,22 @@ impl<'g> Expr<'g> {
     }
 
     /// The negative log-likelihood of `t` under normal distributions of mean `x`: `(ln v + (x - t)^2 / v) / 2`, where the variance `v`
-    /// is at least `eps`, PyTorch's default of which is 1e-6. With `full`, `ln(2 pi) / 2` is added. The variance has the shape of the
-    /// predictions, or that with extent 1 along the last axis, or without the last axis. A variance below `eps` gets the gradient that
-    /// it would get at `eps`, as in PyTorch.
+    /// is at least `eps`, PyTorch's default of which is 1e-6. With `full`, `ln(2 pi) / 2` is added. A variance below `eps` gets the
+    /// gradient that it would get at `eps`, as in PyTorch.
+    ///
+    /// The variance has the shape of the predictions, that with extent 1 along one axis, whichever it is, or that without the last axis; a
+    /// scalar is that of all elements, PyTorch's number.
+    ///
+    /// ```
+    /// # use arenagrad_graph::{Graph, Reduction};
+    /// let g = Graph::new();
+    /// let (x, target) = (g.input("x", [4, 3, 8]), g.input("target", [4, 3, 8]));
+    /// let of_channels = g.input("variance", [4, 1, 8]);
+    /// let loss = x.gaussian_nll_loss(target, of_channels, false, 1e-6, Reduction::None);
+    /// assert_eq!(loss.shape()?.dims(), &[4, 3, 8]);
+    /// assert!(x.gaussian_nll_loss(target, g.scalar(0.5), false, 1e-6, Reduction::Mean).check().is_ok());
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
     ///
     /// Errors: shapes that differ; `eps` is not above 0.
     #[track_caller]
@@ -87,14 +100,11 @@ impl<'g> Expr<'g> {
             return poisoned;
         }
         let Some(own) = variance.read(op, origin, |_, node| node.shape.clone()) else { return poisoned };
-        let row: Shape = match shape.rank() {
-            0 => Shape::scalar(),
-            rank => shape.with_extent(rank - 1, 1),
-        };
-        let variance = if own == shape || own == row {
+        let is_last_missing = shape.rank() > 0 && own[..] == shape[..shape.rank() - 1];
+        let variance = if own == shape || own.rank() == 0 || is_one_axis_shared(&own, &shape) {
             variance
-        } else if shape.rank() > 0 && own[..] == shape[..shape.rank() - 1] {
-            variance.reshape_node(&row, origin)
+        } else if is_last_missing {
+            variance.reshape_node(&shape.with_extent(shape.rank() - 1, 1), origin)
         } else {
             let (lhs, rhs) = (self.describe(), variance.describe());
             return self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape: shape, rhs, rhs_shape: own });
@@ -105,4 +115,10 @@ impl<'g> Expr<'g> {
         let loss = (variance.log() + (self - target).square() / variance) * 0.5;
         reduction.of(if full { loss + 0.5 * (2.0 * PI).ln() } else { loss })
     }
+}
+
+/// Whether a shape is another one but for one axis, along which it has extent 1.
+fn is_one_axis_shared(own: &Shape, shape: &Shape) -> bool {
+    let mut differing = own.iter().zip(shape.iter()).filter(|(own, extent)| own != extent);
+    own.rank() == shape.rank() && differing.next().is_some_and(|(own, _)| *own == 1) && differing.next().is_none()
 }
