@@ -127,10 +127,16 @@ pub enum Error {
     #[error("no parameter is named {name:?}; this session has {known}")]
     UnknownParameter { name: String, known: String },
 
+    #[error(
+        "no parameter is named {name:?}: the trainer has planned nothing yet that has one. Its parameters are there once it was prepared \
+         (Trainer::prepare) or has made a step"
+    )]
+    NoParameterYet { name: String },
+
     #[error("parameter {name:?} is {expected} but was given {found}{given}")]
     ParameterShape { name: String, expected: Shape, found: Shape, given: Given },
 
-    #[error("parameter {name:?} holds {expected} but was given {found}{given}{}", .given.reason_for_type())]
+    #[error("parameter {name:?} holds {expected} but was given {found}{given}{}", .given.reason_for_type(*.expected))]
     ParameterDType { name: String, expected: StorageType, found: StorageType, given: Given },
 
     #[error("{path}: {reason}", path = .path.display())]
@@ -297,6 +303,12 @@ pub enum Error {
     )]
     UnknownTapeParameter { name: String, near: Vec<String>, known: String },
 
+    #[error(
+        "no layer of the tape has asked for a parameter {name:?}{}; the tape has {known}. A layer's are there once it was applied",
+        near_names(.near)
+    )]
+    NoTapeParameter { name: String, near: Vec<String>, known: String },
+
     #[error("{origin}: nothing can be trained: {reason}")]
     NothingToTrain { origin: String, reason: String },
 
@@ -454,11 +466,14 @@ pub enum Given {
 }
 
 impl Given {
-    /// Why a parameter may have been given another type, where that is not plain.
-    fn reason_for_type(&self) -> &'static str {
+    /// Why a parameter may have been given another type than that, where this is not plain, or what to do about it.
+    fn reason_for_type(&self, expected: StorageType) -> String {
         match self {
-            Given::Declaration(_) => "; a layer declares its parameters in the type of what it is applied to",
-            Given::Argument | Given::File(_) | Given::Update | Given::Checkpoint => "",
+            Given::Declaration(_) => {
+                "; a layer declares its parameters in the type of what it is applied to".to_owned()
+            }
+            Given::Argument => format!(" (cast it: .cast(DType::{:?}))", expected.value()),
+            Given::File(_) | Given::Update | Given::Checkpoint => String::new(),
         }
     }
 }

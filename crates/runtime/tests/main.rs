@@ -109,6 +109,7 @@ mod tape;
 mod tape_checkpoints;
 mod tape_growth;
 mod tape_layers;
+mod tape_messages;
 mod tape_methods;
 mod tape_optimizer;
 mod tape_ownership;

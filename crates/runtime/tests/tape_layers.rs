@@ -173,7 +173,7 @@ fn what_is_refused_is_not_kept() {
     let wrong = x.map(|x| Linear::new("wrong", 3, 2).apply(x));
     assert!(matches!(wrong.check(), Err(Error::Graph(_))));
     assert!(tape.parameters().is_empty());
-    assert!(matches!(tape.parameter("wrong.weight"), Err(Error::UnknownParameter { .. })));
+    assert!(matches!(tape.parameter("wrong.weight"), Err(Error::NoTapeParameter { .. })));
     x.map(|x| Linear::new("layer", 2, 2).apply(x)).check().unwrap();
     let other = x.map(|x| Linear::new("layer", 2, 5).apply(x)).check().unwrap_err();
     assert!(

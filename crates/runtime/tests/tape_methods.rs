@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use arenagrad::{CrossEntropy, Device, Reduction, Tape, Tensor};
+use arenagrad::{CrossEntropy, DType, Device, Reduction, Tape, Tensor};
 
 /// Methods of expressions that have another form on a tape, or no meaning there, and why.
 const OTHERWISE: &[(&str, &str)] = &[
@@ -134,4 +134,28 @@ fn methods_record_what_those_of_expressions_append() {
     x.layer_norm(1, Some(&weight), None, 0.0).square().sum(..).backward().expect("a gradient");
     let gradient = weight.grad().expect("a gradient").to_f64_vec();
     assert!(gradient.iter().all(|x| x.is_finite() && *x != 0.0));
+}
+
+/// A list of numbers has the dtypes that numbers have: literals of floats are f32 beside each other, in lists too.
+#[test]
+fn leaves_are_made_of_lists_of_numbers() {
+    let tape = Tape::new(Device::cpu());
+    let x = tape.leaf([1.0, 2.0]).requires_grad();
+    (&x * &tape.leaf(3.0)).sum(..).backward().unwrap();
+    assert_eq!(x.grad().unwrap(), Tensor::from([3.0f32, 3.0]));
+    let of_floats = [
+        (tape.leaf([1.0f32, 2.0]), &[2][..]),
+        (tape.leaf(vec![1.0, 2.0, 3.0]), &[3]),
+        (tape.leaf(&[1.0f32, 2.0, 3.0][..]), &[3]),
+        (tape.leaf([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), &[3, 2]),
+        (tape.leaf([[[1.0f32; 4]; 1]; 2]), &[2, 1, 4]),
+        (tape.leaf([[[[0.5; 2]; 3]; 4]; 5]), &[5, 4, 3, 2]),
+    ];
+    for (leaf, shape) in of_floats {
+        assert_eq!((leaf.dtype(), leaf.shape().unwrap().dims()), (Ok(DType::F32), shape));
+    }
+    let labels = tape.leaf(vec![2, 0]);
+    assert_eq!((labels.dtype(), labels.data().unwrap()), (Ok(DType::I32), Tensor::from([2, 0])));
+    assert_eq!(tape.leaf([[1, 2]]).dtype(), Ok(DType::I32));
+    assert_eq!(tape.leaf(Tensor::from([1.0, 2.0])).dtype(), Ok(DType::F64), "a tensor keeps its dtype");
 }

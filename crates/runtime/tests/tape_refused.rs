@@ -331,3 +331,48 @@ fn a_panic_inside_leaves_nothing() {
     (0..200).for_each(|_| panics());
     good.assert_well(&tape, "a panic");
 }
+
+#[test]
+fn an_operation_that_fails_of_itself_leaves_nothing() {
+    let tape = Tape::new(Device::cpu());
+    let x = tape.leaf([1.0, 2.0, 3.0]).requires_grad();
+    let seen = x.exp();
+    let (nodes, consumers) = (tape.len(), x.consumers());
+    let own = || Error::TapeUsed;
+    fn shared(x: Expr<'_>) -> Expr<'_> {
+        x * x.graph().shared_parameter("w", [3], DType::F32, Init::Constant(1.0))
+    }
+    let refused = [
+        tape.try_record("failing", &[&x], |x| {
+            let _made = x[0].sin() * 2.0;
+            Err(own())
+        }),
+        x.try_map(|x| {
+            let _made = x.cos().sum(..);
+            Err(own())
+        }),
+    ];
+    assert_eq!((tape.len(), x.consumers()), (nodes, consumers));
+    for refused in refused {
+        assert_eq!(refused.check(), Err(own()));
+        assert_eq!((&refused + 1.0).data(), Err(own()));
+    }
+    // What an operator does wrong goes before what is returned of it, as in a trainer.
+    let parts = x.try_map(|x| Ok(x.split_sizes([1, 1], 0)?[0]));
+    assert!(parts.check().unwrap_err().to_string().contains("split_sizes: "));
+    let wrong = tape.try_record("wrong", &[&x], |x| Ok(x[0].reshape([7])));
+    assert!(matches!(wrong.check(), Err(Error::Graph(GraphError::Reshape { .. }))));
+    assert_eq!((tape.len(), x.consumers()), (nodes, consumers));
+    // Parameters that it asked for are forgotten too.
+    let asked = x.try_map(|x| {
+        let _made = shared(x);
+        Err(own())
+    });
+    assert_eq!((asked.check(), tape.parameters().len()), (Err(own()), 0));
+    drop(seen);
+
+    let kept = tape.try_record("kept", &[&x], |x| Ok(shared(x[0].split_sizes([3], 0)?[0])));
+    assert_eq!((kept.grad_fn(), tape.parameters().len()), (Some("kept"), 1));
+    kept.sum(..).backward().unwrap();
+    assert_eq!(tape.parameter("w").unwrap().grad().unwrap(), Tensor::from([1.0f32, 2.0, 3.0]));
+}

@@ -176,3 +176,24 @@ fn tapes_call_operands_by_their_names() {
     let told = logits.cross_entropy(&labels).data().unwrap_err().to_string();
     assert!(told.contains("ignore_index: Some(-100)"), "{told}");
 }
+
+#[test]
+fn parameters_that_are_asked_for_before_anything_was_planned_are_told_to_come_later() {
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+        Linear::new("l", 2, 1).apply(inputs.get("x")).square().mean(..)
+    });
+    let weight = Tensor::from([[1.0f32, 2.0]]);
+    let error = trainer.session_mut().set_parameter("l.weight", &weight).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no parameter is named \"l.weight\": the trainer has planned nothing yet that has one. Its parameters are there once it was \
+         prepared (Trainer::prepare) or has made a step"
+    );
+    trainer.prepare(&[("x", &weight)]).unwrap();
+    trainer.session_mut().set_parameter("l.weight", &weight).unwrap();
+    let wrong = trainer.session_mut().set_parameter("l.weight", &Tensor::from([[1.0f64, 2.0]])).unwrap_err();
+    assert_eq!(wrong.to_string(), "parameter \"l.weight\" holds f32 but was given f64 (cast it: .cast(DType::F32))");
+    let unknown = trainer.session().parameter("k.weight").unwrap_err();
+    let known = "no parameter is named \"k.weight\"; this session has \"l.weight\", \"l.bias\", \"learning_rate\"";
+    assert_eq!(unknown.to_string(), known);
+}

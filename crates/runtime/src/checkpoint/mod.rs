@@ -97,6 +97,12 @@ pub enum CheckpointError {
 
     #[error("{origin} is of other training: it has {unused}, which this does not know")]
     Unused { origin: String, unused: String },
+
+    #[error(
+        "{origin} has {unused}, which no layer of this tape has asked for: apply the network to any input before the checkpoint is restored; \
+         after that it is of other training"
+    )]
+    NotAskedFor { origin: String, unused: String },
 }
 
 arenagrad_graph::debug_in_words!(CheckpointError);

@@ -24,6 +24,7 @@ impl Session {
         let mut session = Session::new(device, 0, true);
         session.trains = false;
         session.has_outside_plans = true;
+        session.parameters.may_come_later = true;
         session
     }
 

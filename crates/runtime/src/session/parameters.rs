@@ -31,6 +31,8 @@ pub(super) struct Parameters {
     untrained: HashSet<String>,
     /// Whether a file or a checkpoint was read, whose values wait.
     is_filled: bool,
+    /// Whether somebody else adds plans, so that there may be parameters later where there are none.
+    pub(super) may_come_later: bool,
 }
 
 /// A value that waits for its parameter.
@@ -80,8 +82,20 @@ pub(super) enum Place {
 impl Parameters {
     pub(super) fn new(seed: u64, trains: bool) -> Self {
         let (prefixes, waiting, waiting_given) = (Vec::new(), BTreeMap::new(), Given::Checkpoint);
-        let (list, by_name, untrained, is_filled) = (Vec::new(), HashMap::new(), HashSet::new(), false);
-        Parameters { list, by_name, seed, trains, prefixes, waiting, waiting_given, untrained, is_filled }
+        let (list, by_name, untrained) = (Vec::new(), HashMap::new(), HashSet::new());
+        let (is_filled, may_come_later) = (false, false);
+        Parameters {
+            list,
+            by_name,
+            seed,
+            trains,
+            prefixes,
+            waiting,
+            waiting_given,
+            untrained,
+            is_filled,
+            may_come_later,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -99,6 +113,9 @@ impl Parameters {
     /// The parameter of that name.
     pub(super) fn find(&self, name: &str) -> Result<&Parameter, Error> {
         self.get(name).ok_or_else(|| {
+            if self.list.is_empty() && self.may_come_later {
+                return Error::NoParameterYet { name: name.to_owned() };
+            }
             let known = listed(self.list.iter().map(|parameter| parameter.name.as_str()));
             Error::UnknownParameter { name: name.to_owned(), known }
         })

@@ -223,7 +223,7 @@ fn gradient_variables(
             Some(node) => {
                 let node = if tape.recording.get() { node } else { stopped(tape, node)? };
                 let place = Place::Node(node, None);
-                Some(Variable::of(tape, Record::result(tape, place, tape.recording.get(), "gradient")))
+                Some(Variable::of(tape, Record::result(tape, place, tape.recording.get(), "gradient", origin)))
             }
         });
     }
@@ -239,7 +239,7 @@ pub(crate) fn jacobian(tape: &Rc<Inner>, output: &Variable, input: &Variable, or
         input.record().count_consumer();
     }
     let needs = recorded.is_ok() && tape.recording.get();
-    Record::result(tape, Place::of(recorded), needs, "jacobian")
+    Record::result(tape, Place::of(recorded), needs, "jacobian", origin)
 }
 
 fn jacobian_node(tape: &Rc<Inner>, output: &Variable, input: &Variable, origin: Origin) -> Result<NodeId, Error> {
@@ -295,7 +295,8 @@ fn refuse_without_floats(tape: &Rc<Inner>, record: &Rc<Record>) -> Result<(), Er
                 Place::Poisoned(error) => return Err(error),
             };
             if !dtype.is_float() {
-                let (origin, variable) = (origin.to_string(), leaf.describe());
+                let (origin, variable) =
+                    (origin.to_string(), leaf.name().map_or_else(|| leaf.kind(), |name| format!("{name:?}")));
                 return Err(Error::GradientOfNoFloats { origin, variable, dtype });
             }
         }

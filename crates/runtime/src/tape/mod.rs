@@ -165,11 +165,13 @@ impl Tape {
         }
     }
 
-    /// A variable that no operation made: a number (an f32 scalar; i32 for an integer) or a [`crate::Tensor`] of any dtype, whose
-    /// elements are widened to it if they are narrower.
+    /// A variable that no operation made: a number (an f32 scalar; i32 for an integer), an array, vector or slice of numbers, of the same
+    /// dtypes, or a [`crate::Tensor`] of any dtype, whose elements are widened to it if they are narrower. f64 comes as a tensor.
     /// Gradients flow to it after [`Variable::requires_grad`].
+    #[track_caller]
     pub fn leaf(&self, value: impl LeafValue) -> Variable {
-        Variable::of(&self.inner, Record::leaf(&self.inner, value.into_tensor().into_native(), false))
+        let value = value.into_tensor().into_native();
+        Variable::of(&self.inner, Record::leaf(&self.inner, value, false, Origin::here()))
     }
 
     /// Records an operation of your own: what `build` makes of the operands' expressions. Everything that [`Expr`] can do can
@@ -193,8 +195,48 @@ impl Tape {
         operands: &[&Variable],
         build: impl for<'g> FnOnce(&[Expr<'g>]) -> Expr<'g>,
     ) -> Variable {
-        let origin = Origin::here();
-        Variable::new(self.inner.record(name, operands, origin, |_, operands| Ok(build(operands))))
+        self.recorded(name, operands, Origin::here(), |operands| Ok(build(operands)))
+    }
+
+    /// [`Tape::record`] with a `build` that may fail: for what gives a `Result`, such as a loop, parts, or derivatives. What it returns poisons
+    /// the result, unless an operator was wrong before, and nothing that it recorded or asked for is kept.
+    ///
+    /// ```
+    /// use arenagrad::{Device, Tape, Tensor};
+    ///
+    /// let tape = Tape::new(Device::cpu());
+    /// let x = tape.leaf([1.0, 2.0, 4.0]).requires_grad();
+    /// let gated = tape.try_record("gated", &[&x], |x| {
+    ///     let parts = x[0].split_sizes([1, 2], 0)?;
+    ///     Ok(parts[0] * parts[1])
+    /// });
+    /// gated.sum(..).backward()?;
+    /// assert_eq!(x.grad()?, Tensor::from([6.0f32, 1.0, 1.0]));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_record(
+        &self,
+        name: &'static str,
+        operands: &[&Variable],
+        build: impl for<'g> FnOnce(&[Expr<'g>]) -> Result<Expr<'g>, Error>,
+    ) -> Variable {
+        self.recorded(name, operands, Origin::here(), build)
+    }
+
+    /// Records an operation of the caller's own, by whose name errors call the result.
+    fn recorded(
+        &self,
+        name: &'static str,
+        operands: &[&Variable],
+        origin: Origin,
+        build: impl for<'g> FnOnce(&[Expr<'g>]) -> Result<Expr<'g>, Error>,
+    ) -> Variable {
+        let recorded = self.inner.record(name, operands, origin, |_, operands| build(operands));
+        if let Some(node) = recorded.record.node() {
+            self.inner.graph.call_result(node, name);
+        }
+        Variable::new(recorded)
     }
 
     /// A function with a gradient of its own, of variables: see [`Function`].
@@ -349,7 +391,7 @@ impl Inner {
             operands.iter().for_each(|operand| operand.record().count_consumer());
             asked.records.iter().for_each(|record| record.count_consumer());
         }
-        let record = Record::result(self, Place::of(node), needs && is_float, name);
+        let record = Record::result(self, Place::of(node), needs && is_float, name, origin);
         Recorded { tape: self.clone(), record }
     }
 

@@ -87,14 +87,15 @@ impl Tape {
 
     /// The parameter or state of that name that a layer has asked for. [`Variable::set_data`] gives it another value.
     ///
-    /// Errors: [`Error::UnknownParameter`], also before the layer was first applied.
+    /// Errors: [`Error::NoTapeParameter`], also before the layer was first applied.
     pub fn parameter(&self, name: &str) -> Result<Variable, Error> {
         let parameters = self.inner.parameters.borrow();
         match parameters.by_name.get(name) {
             Some(&place) => Ok(Variable::of(&self.inner, parameters.list[place].record.clone())),
             None => {
-                let known = listed(parameters.list.iter().map(|parameter| parameter.wanted.name.as_str()));
-                Err(Error::UnknownParameter { name: name.to_owned(), known })
+                let names = || parameters.list.iter().map(|parameter| parameter.wanted.name.as_str());
+                let (near, known) = (near_names(name, names()), listed(names()));
+                Err(Error::NoTapeParameter { name: name.to_owned(), near, known })
             }
         }
     }
@@ -237,7 +238,7 @@ impl Inner {
             Some(given) => fitting(&wanted, &given)?,
             None => initial_value(init, name, shape, *storage, seed)?.into_native(),
         };
-        let record = Record::leaf(self, value, *trainable);
+        let record = Record::leaf(self, value, *trainable, *origin);
         record.set_name(name.clone());
         let node = self.node_of(&record, *origin)?;
         if let Some(asked) = self.asked.borrow_mut().last_mut() {

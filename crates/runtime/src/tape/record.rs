@@ -28,6 +28,8 @@ pub(crate) struct Record {
     epoch: u64,
     /// How many variables the tape made before it.
     number: u64,
+    /// Where it was made.
+    origin: Origin,
     /// What errors call it, if it was given a name.
     name: RefCell<Option<String>>,
     /// In which of the lists of the tape's records it is.
@@ -84,16 +86,28 @@ pub(crate) enum Gradient {
 
 impl Record {
     /// A variable with a value that no operation made.
-    pub(crate) fn leaf(tape: &Rc<Inner>, value: Tensor, requires_grad: bool) -> Rc<Record> {
-        Record::new(tape, Place::Value(Value::new(value)), requires_grad, None)
+    pub(crate) fn leaf(tape: &Rc<Inner>, value: Tensor, requires_grad: bool, origin: Origin) -> Rc<Record> {
+        Record::new(tape, Place::Value(Value::new(value)), requires_grad, None, origin)
     }
 
     /// What an operation made.
-    pub(crate) fn result(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: &'static str) -> Rc<Record> {
-        Record::new(tape, place, requires_grad, requires_grad.then_some(function))
+    pub(crate) fn result(
+        tape: &Rc<Inner>,
+        place: Place,
+        requires_grad: bool,
+        function: &'static str,
+        origin: Origin,
+    ) -> Rc<Record> {
+        Record::new(tape, place, requires_grad, requires_grad.then_some(function), origin)
     }
 
-    fn new(tape: &Rc<Inner>, place: Place, requires_grad: bool, function: Option<&'static str>) -> Rc<Record> {
+    fn new(
+        tape: &Rc<Inner>,
+        place: Place,
+        requires_grad: bool,
+        function: Option<&'static str>,
+        origin: Origin,
+    ) -> Rc<Record> {
         let mut records = tape.records.borrow_mut();
         let record = Rc::new(Record {
             place: RefCell::new(place),
@@ -104,6 +118,7 @@ impl Record {
             consumers: Cell::new(0),
             epoch: tape.epoch.get(),
             number: records.next_number(),
+            origin,
             name: RefCell::new(None),
             lists: Lists::default(),
             residents: Cell::default(),
@@ -233,11 +248,16 @@ impl Record {
         *self.name.borrow_mut() = Some(name);
     }
 
-    /// How errors refer to the variable.
+    /// How errors refer to the variable: by its name, or by what it is and where it was made.
     pub(crate) fn describe(&self) -> String {
-        if let Some(name) = &*self.name.borrow() {
-            return format!("{name:?}");
+        match &*self.name.borrow() {
+            Some(name) => format!("{name:?}"),
+            None => format!("{} (made at {})", self.kind(), self.origin),
         }
+    }
+
+    /// What the variable is, for errors that tell a place already.
+    pub(crate) fn kind(&self) -> String {
         match (self.function(), self.value()) {
             (Some(function), _) => format!("the result of {function}"),
             (None, Some(value)) => format!("a leaf of shape {}", value.shape()),

@@ -179,7 +179,7 @@ impl Inner {
             return Error::IndexOutOfRange { name, position, value, least, bound, origin };
         };
         let owner = slots.get(input).and_then(|slot| slot.owner.upgrade());
-        let name = owner.map(|owner| owner.name().unwrap_or_else(|| owner.describe()));
+        let name = owner.map(|owner| owner.name().unwrap_or_else(|| owner.kind()));
         let name = name.unwrap_or_else(|| "a leaf that was dropped".to_owned());
         Error::IndexOutOfRange { name, position, value, least, bound, origin: broken.origin.to_string() }
     }

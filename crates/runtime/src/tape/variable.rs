@@ -32,7 +32,8 @@ pub(crate) struct Recorded {
     pub(crate) record: Rc<Record>,
 }
 
-/// What a leaf can be made of: a number (`f64` and `f32` give f32 scalars, `i32` an i32 scalar) or a [`Tensor`].
+/// What a leaf can be made of: a number (`f64` and `f32` give f32 scalars, `i32` an i32 scalar), an array up to rank 4, vector or slice of
+/// numbers, which give the same dtypes, or a [`Tensor`], which keeps its own.
 pub trait LeafValue {
     /// The value as a tensor.
     fn into_tensor(self) -> Tensor;
@@ -221,6 +222,26 @@ impl Variable {
         self.unary("map", Origin::here(), function)
     }
 
+    /// [`Variable::map`] with a `function` that may fail, as [`Tape::try_record`] has it: `x.try_map(|x| Ok(x.split(2, 0)?[0]))`.
+    ///
+    /// ```
+    /// use arenagrad::{Device, Tape, Tensor};
+    ///
+    /// let tape = Tape::new(Device::cpu());
+    /// let x = tape.leaf([1.0, 2.0, 3.0]).requires_grad();
+    /// let sums = x.try_map(|x| {
+    ///     let start = x.graph().scalar(0.0);
+    ///     Ok(x.graph().scan(&[start], &[x], |sum, x| (vec![sum[0] + x[0]], vec![sum[0] + x[0]]))?.outputs[0])
+    /// });
+    /// assert_eq!(sums.data()?, Tensor::from([1.0f32, 3.0, 6.0]));
+    /// assert!(x.try_map(|x| Ok(x.split(2, 7)?[0])).check().is_err());
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn try_map(&self, function: impl for<'g> FnOnce(Expr<'g>) -> Result<Expr<'g>, Error>) -> Variable {
+        Variable::new(self.tape_inner().record("map", &[self], Origin::here(), |_, x| function(x[0])))
+    }
+
     /// The shape of the value, which need not be computed for that.
     pub fn shape(&self) -> Result<Shape, Error> {
         match self.record.place() {
@@ -290,7 +311,8 @@ impl Variable {
     }
 
     fn backward_from(&self, upstream: Tensor, retain: bool, origin: Origin) -> Result<(), Error> {
-        let upstream = Variable::of(self.tape_inner(), Record::leaf(self.tape_inner(), upstream.into_native(), false));
+        let record = Record::leaf(self.tape_inner(), upstream.into_native(), false, origin);
+        let upstream = Variable::of(self.tape_inner(), record);
         backward::backward(self.tape_inner(), self, Some(&upstream), retain, origin)
     }
 }
@@ -314,22 +336,33 @@ impl fmt::Debug for Variable {
     }
 }
 
-impl LeafValue for f64 {
-    fn into_tensor(self) -> Tensor {
-        Tensor::scalar(self as f32)
-    }
+/// Numbers and what is made of them, in the dtype that numbers have beside expressions: literals of floats are f64 where nothing says
+/// otherwise, and f32 is what is computed with.
+macro_rules! leaf_values {
+    ($($number:ty => $dtype:expr),* $(,)?) => {$(
+        leaf_values! { @of $dtype;
+            [] $number;
+            [] Vec<$number>;
+            [] &[$number];
+            [const A: usize] [$number; A];
+            [const A: usize, const B: usize] [[$number; B]; A];
+            [const A: usize, const B: usize, const C: usize] [[[$number; C]; B]; A];
+            [const A: usize, const B: usize, const C: usize, const D: usize] [[[[$number; D]; C]; B]; A];
+        }
+    )*};
+    (@of $dtype:expr; $([$($parameters:tt)*] $value:ty;)*) => {$(
+        impl<$($parameters)*> LeafValue for $value {
+            fn into_tensor(self) -> Tensor {
+                let tensor = Tensor::from(self);
+                if tensor.dtype() == $dtype { tensor } else { tensor.cast($dtype) }
+            }
+        }
+    )*};
 }
-
-impl LeafValue for f32 {
-    fn into_tensor(self) -> Tensor {
-        Tensor::scalar(self)
-    }
-}
-
-impl LeafValue for i32 {
-    fn into_tensor(self) -> Tensor {
-        Tensor::scalar(self)
-    }
+leaf_values! {
+    f64 => DType::F32,
+    f32 => DType::F32,
+    i32 => DType::I32,
 }
 
 impl LeafValue for Tensor {

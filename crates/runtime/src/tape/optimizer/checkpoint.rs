@@ -77,8 +77,8 @@ impl TapeOptimizer {
     /// updates alone. [`crate::Trainer::restore`] and [`crate::Session::restore`] take those.
     ///
     /// Errors, after which nothing is changed: [`CheckpointError::NotOfTape`] for a checkpoint of a session or a trainer;
-    /// [`CheckpointError::Missing`] for a leaf or state that the checkpoint lacks, [`CheckpointError::Unused`] for one that it alone has;
-    /// another shape or dtype.
+    /// [`CheckpointError::Missing`] for a leaf or state that the checkpoint lacks, [`CheckpointError::Unused`] for one that it alone has,
+    /// or, of an optimiser of a tape's parameters, [`CheckpointError::NotAskedFor`]; another shape or dtype.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
         if self.joins {
             self.join_new()?;
@@ -174,7 +174,11 @@ impl TapeOptimizer {
     }
 
     fn unused(&self, checkpoint: &Checkpoint, name: &str) -> Error {
-        CheckpointError::Unused { origin: checkpoint.origin().to_owned(), unused: format!("{name:?}") }.into()
+        let (origin, unused) = (checkpoint.origin().to_owned(), format!("{name:?}"));
+        if self.joins {
+            return CheckpointError::NotAskedFor { origin, unused }.into();
+        }
+        CheckpointError::Unused { origin, unused }.into()
     }
 }
 
