@@ -193,16 +193,47 @@ fn what_is_refused_changes_nothing() {
     assert_eq!(session.parameter("b").unwrap().item().unwrap(), 1.0);
 }
 
+/// The numbers are those of PyTorch 2.15.
 #[test]
-fn a_search_has_its_own_rounds_whatever_the_step_has_left() {
-    // One evaluation a step is what 5/4 of one iteration leave, and the first length is too short.
+fn a_search_evaluates_as_often_as_the_step_has_evaluations_left() {
+    let roots = |x: &[f64], gradient: &mut [f64]| {
+        gradient.iter_mut().zip(x).for_each(|(to, x)| *to = 0.5 * x.signum() / x.abs().sqrt());
+        Ok(x.iter().map(|x| x.abs().sqrt()).sum())
+    };
+    let mut lbfgs = Lbfgs::new(0.1).max_iterations(7).max_evaluations(9).history(2).strong_wolfe();
     let mut x = [-1.2, 1.0];
-    let outcome = Lbfgs::new(1.0).max_iterations(1).strong_wolfe().minimise_function(&mut x, rosenbrock).unwrap();
-    let mut expected = [-1.2, 1.0];
-    let more = Lbfgs::new(1.0).max_iterations(1).max_evaluations(25).strong_wolfe();
-    assert_eq!(more.clone().minimise_function(&mut expected, rosenbrock).unwrap().evaluations, outcome.evaluations);
-    assert!(outcome.evaluations > 2, "{outcome:?}");
-    assert_eq!(x, expected);
+    for (loss, expected) in [
+        (2.095445115010332, [-0.004822770001211034, -0.27135027963659414]),
+        (0.5903590952453377, [-5.692624853437203e-06, -0.27528499292770214]),
+        (0.5270620060380842, [-5.692624853437203e-06, -0.27528499292770214]),
+    ] {
+        let outcome = lbfgs.minimise_function(&mut x, roots).unwrap();
+        assert_eq!((outcome.evaluations, outcome.end), (10, LbfgsEnd::Evaluations));
+        assert!(close(outcome.first_loss, loss, CLOSE), "{outcome:?}, not {loss}");
+        assert!(x.iter().zip(expected).all(|(found, expected)| close(*found, expected, CLOSE)), "{x:?}, {expected:?}");
+    }
+    // Downhill without an end, lengths grow until there is no evaluation left.
+    let mut x = [-1.2, 1.0];
+    let downhill = |x: &[f64], gradient: &mut [f64]| {
+        gradient.copy_from_slice(&[-1.0, 0.0]);
+        Ok(-x[0])
+    };
+    let outcome = Lbfgs::new(1.0).strong_wolfe().minimise_function(&mut x, downhill).unwrap();
+    assert_eq!(outcome.evaluations, 26);
+    assert!((x[0] / 5.5045e23 - 1.0).abs() < CLOSE && x[1] == 1.0, "{x:?}");
+    // Of 5/4 of one iteration nothing is left: the first length is evaluated, and is no better than staying.
+    let one = Lbfgs::new(1.0).max_iterations(1).strong_wolfe();
+    for (lbfgs, evaluations, expected) in [
+        (one.clone(), 2, [-1.2, 1.0]),
+        (one.clone().max_evaluations(0), 2, [-1.2, 1.0]),
+        (one.clone().max_evaluations(2), 3, [-1.0245319303460325, 1.0716196202669255]),
+        (one.clone().max_evaluations(3), 3, [-1.0245319303460325, 1.0716196202669255]),
+    ] {
+        let mut x = [-1.2, 1.0];
+        let outcome = lbfgs.clone().minimise_function(&mut x, rosenbrock).unwrap();
+        assert_eq!(outcome.evaluations, evaluations, "{lbfgs:?}");
+        assert!(x.iter().zip(expected).all(|(found, expected)| close(*found, expected, CLOSE)), "{x:?}, {expected:?}");
+    }
     let mut x = [1.5];
     let parabola = |x: &[f64], gradient: &mut [f64]| {
         gradient[0] = 2.0 * x[0];

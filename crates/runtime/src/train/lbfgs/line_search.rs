@@ -15,9 +15,6 @@ const DECREASE: f64 = 1e-4;
 /// To which part of itself the slope must fall.
 const CURVATURE: f64 = 0.9;
 
-/// How often a search goes on from its first point: PyTorch's `max_ls`, whatever evaluations a step has left.
-const ROUNDS: usize = 25;
-
 /// Below this length an interval is not made smaller.
 const SHORTEST: f64 = 1e-9;
 
@@ -66,11 +63,11 @@ impl Trial {
     }
 }
 
-/// Searches along a direction from a point, first at that length.
+/// Searches along a direction from a point, first at that length, and then at no more than `most_rounds` others: PyTorch's `max_ls`.
 pub(super) fn strong_wolfe(
     start: &Point,
     direction: &[f64],
-    first: f64,
+    (first, most_rounds): (f64, usize),
     evaluate: &mut dyn FnMut(f64) -> Result<Point, Error>,
 ) -> Result<Found, Error> {
     let start = Trial { length: 0.0, point: start.clone(), slope: dot(&start.gradient, direction) };
@@ -83,7 +80,7 @@ pub(super) fn strong_wolfe(
     let mut rounds = 0;
     // An interval that has such a point in it.
     let mut bracket = loop {
-        if rounds == ROUNDS {
+        if rounds == most_rounds {
             break [start.clone(), new];
         }
         if new.falls_too_little(&start) || (rounds > 1 && new.is_no_better_than(&before)) {
@@ -103,7 +100,7 @@ pub(super) fn strong_wolfe(
     let size = largest(direction);
     let mut stuck = false;
     let mut low = lower(&bracket);
-    while rounds < ROUNDS {
+    while rounds < most_rounds {
         let (least, most) = ordered(bracket[0].length, bracket[1].length);
         if (most - least) * size < SHORTEST {
             break;
@@ -149,15 +146,15 @@ fn lower(bracket: &[Trial; 2]) -> usize {
     usize::from(second < first || first.is_nan())
 }
 
-/// Where the cubic polynomial through two points with their slopes is least, within bounds; the middle of them where it has no
-/// least.
+/// Where the cubic polynomial through two points with their slopes is least, within bounds, be it at infinity; the middle of them where it
+/// has no least.
 fn interpolate(first: &Trial, second: &Trial, (least, most): (f64, f64)) -> f64 {
     let (a, b) = if first.length <= second.length { (first, second) } else { (second, first) };
     let rise = a.slope + b.slope - 3.0 * (a.point.loss - b.point.loss) / (a.length - b.length);
     let square = rise * rise - a.slope * b.slope;
     let root = square.sqrt();
     let place = b.length - (b.length - a.length) * ((b.slope + root - rise) / (b.slope - a.slope + 2.0 * root));
-    if square >= 0.0 && place.is_finite() { place.max(least).min(most) } else { (least + most) / 2.0 }
+    if square >= 0.0 && !place.is_nan() { place.max(least).min(most) } else { (least + most) / 2.0 }
 }
 
 fn ordered(a: f64, b: f64) -> (f64, f64) {

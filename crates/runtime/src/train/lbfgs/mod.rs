@@ -158,8 +158,9 @@ impl Lbfgs {
         Lbfgs { max_iterations, ..self }
     }
 
-    /// At most so many evaluations a step, after which no further iteration begins, though a line search
-    /// that has begun goes on; 5/4 of the iterations unless set.
+    /// After so many evaluations a step begins no further iteration; 5/4 of the iterations unless set. A line search evaluates its first
+    /// point, and then as often as the step had evaluations left when the search began, so that a step can have one evaluation more than that.
+    /// What it has found by then is kept, as PyTorch 2.15 has it.
     pub fn max_evaluations(self, max_evaluations: usize) -> Self {
         Lbfgs { max_evaluations: Some(max_evaluations), ..self }
     }
@@ -260,7 +261,8 @@ impl Lbfgs {
             }
             let direction = &memory.direction;
             if self.searches {
-                let found = strong_wolfe(&present, direction, memory.length, &mut |length| {
+                let left = max_evaluations.saturating_sub(counted.evaluations);
+                let found = strong_wolfe(&present, direction, (memory.length, left), &mut |length| {
                     counted.at(&along(point, direction, length))
                 })?;
                 memory.length = found.length;
