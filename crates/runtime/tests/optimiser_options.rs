@@ -48,6 +48,26 @@ fn norms_at_the_ends_of_the_range() {
     }
 }
 
+/// PyTorch's way to record the norm alone.
+#[test]
+fn an_infinite_bound_records_the_norm_and_clips_nothing() {
+    let runs = std::iter::once((Device::cpu(), DType::F64)).chain(devices().into_iter().map(|d| (d, DType::F32)));
+    for (device, dtype) in runs {
+        let g = Graph::new();
+        let loss = constant_gradients(&g, &[("a", vec![3e3, 0.0]), ("b", vec![4e3])], dtype);
+        let mut plain = Session::train(&g, loss, Adam::new(0.1), device.clone()).unwrap();
+        let mut recorded = Session::train(&g, loss, Adam::new(0.1).clip_norm(f64::INFINITY), device.clone()).unwrap();
+        for _ in 0..3 {
+            plain.advance(&[]).unwrap();
+            recorded.advance(&[]).unwrap();
+        }
+        for name in ["a", "b", "a.second_moment"] {
+            assert_eq!(recorded.parameter(name), plain.parameter(name), "{device}, {dtype}, {name}");
+        }
+        assert_eq!(recorded.parameter("gradient_norm").unwrap().item(), Ok(5e3), "{device}, {dtype}");
+    }
+}
+
 #[test]
 fn gradients_that_are_no_numbers() {
     for device in devices() {
@@ -296,8 +316,10 @@ fn parts_that_do_not_fit() {
     assert!(matches!(error, Error::NothingToTrain { .. }), "{error}");
     let error = Session::train(&g, loss, Muon::new(0.1), Device::cpu()).err().unwrap();
     assert!(matches!(&error, Error::NotAMatrix { name, .. } if name == "b1"), "{error}");
-    let bad: [(Box<dyn Optimizer>, &str); 7] = [
+    let bad: [(Box<dyn Optimizer>, &str); 9] = [
         (Box::new(Sgd::new(0.1).clip_norm(-1.0)), "gradient norm"),
+        (Box::new(Sgd::new(0.1).clip_norm(f64::NAN)), "gradient norm"),
+        (Box::new(Sgd::new(0.1).clip_norm(f64::NEG_INFINITY)), "gradient norm"),
         (Box::new(Sgd::new(0.1).clip_value(f64::NAN)), "gradient element"),
         (Box::new(Sgd::new(0.1).accumulate(0)), "number of batches"),
         (Box::new(Sgd::new(0.1).moving_average(1.0)), "averages"),

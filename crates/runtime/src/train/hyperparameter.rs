@@ -47,6 +47,15 @@ impl Hyperparameters {
         self.require(what, value, held.is_finite() && (held == 0.0) == (value == 0.0), "a number that f32 holds")
     }
 
+    /// Refuses a bound that is negative or NaN. Infinity bounds nothing.
+    pub(crate) fn bound(&self, what: &'static str, value: f64) -> Result<(), Error> {
+        if value == f64::INFINITY {
+            return Ok(());
+        }
+        self.require(what, value, value >= 0.0, "0 or more, or infinite for no bound")?;
+        self.not_negative(what, value)
+    }
+
     /// Refuses a number outside [0, 1).
     pub(crate) fn fraction(&self, what: &'static str, value: f64) -> Result<(), Error> {
         self.require(what, value, (0.0..1.0).contains(&value), "in [0, 1)")?;

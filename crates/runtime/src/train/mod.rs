@@ -96,7 +96,8 @@ pub trait Optimizer {
 
     /// All gradients together as one vector of no greater Euclidean norm than `bound`: each is multiplied by
     /// `min(1, bound / (norm + 1e-6))`, as by PyTorch's `torch.nn.utils.clip_grad_norm_`. The norm overflows only where it is itself
-    /// beyond the largest float. The state `gradient_norm` is that of the last step, before clipping.
+    /// beyond the largest float. The state `gradient_norm` is that of the last step, before clipping. A bound of infinity clips nothing, and
+    /// records the norm.
     fn clip_norm(self, bound: f64) -> options::NormClipped<Self>
     where
         Self: Sized,

@@ -40,23 +40,28 @@ impl<O> ValueClipped<O> {
 
 impl<O: Optimizer> Optimizer for NormClipped<O> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        Hyperparameters::of(trained)?.not_negative("largest gradient norm", self.bound)?;
+        Hyperparameters::of(trained)?.bound("largest gradient norm", self.bound)?;
         let Some(first) = trained.first() else { return self.inner.update(graph, trained) };
         let dtype = scalar_dtype(trained)?;
         let name = first.settings.scalar_name(GRADIENT_NORM);
         let gradients: Vec<Expr<'g>> = trained.iter().map(|one| one.gradient).collect();
         let norm = global_norm(&gradients, dtype)?.named(format!("{name}.next"));
-        // The small number is PyTorch's. A norm that is NaN makes NaN of all, as there.
-        let share = (self.bound / (norm + 1e-6)).minimum(1.0).named("clipped_share");
-        let clipped = trained
-            .iter()
-            .map(|one| Ok(one.with_gradient(one.gradient * share.cast(one.gradient.dtype()?))))
-            .collect::<Result<Vec<_>, Error>>()?;
         let last = graph.state(name, [], dtype, Init::Constant(0.0));
         for one in trained {
             one.settings.kept.borrow_mut().norm = Some(last.id()?);
         }
-        let mut pairs = self.inner.update(graph, &clipped)?;
+        let mut pairs = if self.bound == f64::INFINITY {
+            // The norm is recorded alone, and no pass over the gradients multiplies them by 1.
+            self.inner.update(graph, trained)?
+        } else {
+            // The small number is PyTorch's. A norm that is NaN makes NaN of all, as there.
+            let share = (self.bound / (norm + 1e-6)).minimum(1.0).named("clipped_share");
+            let clipped = trained
+                .iter()
+                .map(|one| Ok(one.with_gradient(one.gradient * share.cast(one.gradient.dtype()?))))
+                .collect::<Result<Vec<_>, Error>>()?;
+            self.inner.update(graph, &clipped)?
+        };
         pairs.push((last, norm));
         Ok(pairs)
     }
