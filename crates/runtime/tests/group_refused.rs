@@ -1,11 +1,12 @@
 //! What ends a group, and what it is told as.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::suite::members::members;
 use arenagrad::group::{Exchange, Group, GroupError, Share, Threads, Values};
 use arenagrad::nn::Linear;
-use arenagrad::{Device, Error, Graph, GraphError, Init, Session, Sgd, Tensor, Trainer};
+use arenagrad::{Device, Error, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor, Trainer};
 
 fn x() -> Tensor {
     Tensor::new([2, 3], vec![0.5f32; 6]).unwrap()
@@ -194,4 +195,30 @@ fn sums_in_a_loop_are_refused_when_it_is_planned() {
     let error = Session::evaluate(&g, &[last], &Device::cpu()).map(drop).unwrap_err();
     assert!(matches!(&error, Error::Graph(GraphError::AllReduceInLoop { .. })), "{error}");
     assert!(error.to_string().contains("group_refused.rs"), "{error}");
+}
+
+/// A mistake of the loss names the caller's loss and its line, as it does without a group.
+#[test]
+fn a_mistake_of_the_loss_is_told_as_without_a_group() {
+    let refusal = |group: Option<Arc<dyn Group>>, gradients: bool| {
+        let trainer = Trainer::new(Device::cpu(), Sgd::new(0.1).freeze("w"), |inputs| {
+            (inputs.graph().parameter("w", [], Init::Constant(1.0)) * inputs.get("x")).mean(..)
+        });
+        let mut trainer = match group {
+            Some(group) => trainer.in_group(group),
+            None => trainer,
+        };
+        let error = match gradients {
+            true => trainer.gradients(&[("x", &x())]).map(drop).unwrap_err(),
+            false => trainer.step(&[("x", &x())]).map(drop).unwrap_err(),
+        };
+        error.to_string()
+    };
+    for gradients in [false, true] {
+        let alone = refusal(None, gradients);
+        assert!(alone.starts_with(file!()), "{alone}");
+        for told in members(2, |group| refusal(Some(group), gradients)) {
+            assert_eq!(told, alone);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Training steps of which several processes compute a part each.
 //!
 //! The objective of a group is the mean of the loss over all samples: the sum over its members of their losses, each weighted by its share of
-//! the samples. So each member differentiates its weighted loss, and the gradients are summed over the group between the backward pass
+//! the samples. So the gradient of each member's loss itself is its weight, and the gradients are summed over the group between the backward pass
 //! and the update ([`Expr::all_reduce`]); clipping, accumulation and the optimiser itself see the sums. These are operations of the graph
 //! like any other: a plan begins each as early as it can and does something else meanwhile.
 //!
@@ -23,7 +23,7 @@ use crate::group::{Intent, Purpose, digest};
 use crate::plan::Request;
 use crate::precision::Precision;
 use crate::session::grouped::{WEIGHT, samples_of};
-use crate::train::loss_scale::{Exchanged, TracedStep, append_traced_step};
+use crate::train::loss_scale::{Exchanged, Member, TracedStep, append_traced_step};
 use crate::train::request::append_step_gradients;
 use crate::train::shards::name_of;
 use crate::train::{Optimizer, Trained, require_scalar};
@@ -119,8 +119,7 @@ impl Buckets {
 }
 
 /// What layers carry on in floats, and what becomes of it: the mean over all members, by their weights. With it go gradients.
-fn carried(graph: &Graph, buckets: &Buckets, weight: NodeId) -> Result<Vec<(NodeId, NodeId)>, Error> {
-    let weight = graph.expr(weight);
+fn carried<'g>(graph: &'g Graph, buckets: &Buckets, weight: Expr<'g>) -> Result<Vec<(NodeId, NodeId)>, Error> {
     let (mut states, mut parts) = (Vec::new(), Vec::new());
     for (state, next) in graph.updates() {
         let (name, next) = (name_of(graph, state), graph.expr(next));
@@ -146,12 +145,10 @@ fn summed_gradients<'g>(
     Ok(trained.iter().zip(sums.into_iter().rev()).map(|(one, sum)| one.with_gradient(sum)).collect())
 }
 
-/// The weight of this member's samples, which a run is given, and the loss by it.
-fn weighted<'g>(loss: Expr<'g>) -> Result<(Expr<'g>, Expr<'g>), Error> {
-    let graph = loss.graph();
+/// The weight of this member's samples, which a run is given, in the dtype of the loss.
+fn weight_beside(loss: Expr<'_>) -> Result<Expr<'_>, Error> {
     require_scalar(loss)?;
-    let weight = graph.input_of(WEIGHT, [], loss.dtype()?).check()?;
-    Ok((weight, (loss * weight).check()?))
+    Ok(loss.graph().input_of(WEIGHT, [], loss.dtype()?).check()?)
 }
 
 /// What all members report: of floats without axes, and of the loss, which comes first, the weighted mean, of integers without axes the sum; what
@@ -187,16 +184,16 @@ pub(crate) fn group_training_request<'g>(
     let graph = loss.graph();
     precision.check_patterns(graph)?;
     let buckets = Buckets::new(graph, bucket_bytes);
-    let (weight, target) = weighted(loss)?;
+    let weight = weight_beside(loss)?;
     let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
     let outputs = reported(&buckets, weight, &results)?;
-    let weight = weight.id()?;
     let exchange = |trained: &[Trained<'g>]| -> Result<Exchanged<'g>, Error> {
         let carried = carried(graph, &buckets, weight)?;
         Ok(Exchanged { trained: summed_gradients(graph, trained, &buckets)?, carried })
     };
+    let member = Member { weight, exchange: &exchange };
     let TracedStep { step, gradients, backward, update, sources } =
-        append_traced_step(target, optimizer, (precision.scale(), prefix), Some(&exchange), origin)?;
+        append_traced_step(loss, optimizer, (precision.scale(), prefix), Some(member), origin)?;
     let local = results.iter().map(|result| result.id()).collect::<Result<Vec<_>, _>>()?;
     Ok(Request {
         stages: vec![("forward", local), ("backward", gradients)],
@@ -218,9 +215,9 @@ pub(crate) fn group_gradients_request(
 ) -> Result<(Request, Vec<String>), Error> {
     let graph = loss.graph();
     let buckets = Buckets::new(graph, bucket_bytes);
-    let (weight, target) = weighted(loss)?;
+    let weight = weight_beside(loss)?;
     let mut outputs = reported(&buckets, weight, &[loss])?;
-    let gradients = append_step_gradients(target, optimizer, precision, prefix)?;
+    let gradients = append_step_gradients(loss, optimizer, (precision, prefix), Some(weight))?;
     let local = gradients.trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
     for trained in gradients.unscaled(&summed_gradients(graph, &gradients.trained, &buckets)?)? {
         outputs.push(trained.gradient.id()?);

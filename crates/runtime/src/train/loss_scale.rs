@@ -124,12 +124,20 @@ pub(crate) fn given_scale(graph: &Graph, settings: LossScale) -> Result<Expr<'_>
     scale.check().map_err(|error| reserved(error.into(), &before))
 }
 
-/// The gradient of the loss itself: the scale, if there is one.
-pub(crate) fn upstream<'g>(loss: Expr<'g>, scale: Option<Expr<'g>>) -> Result<Expr<'g>, Error> {
+/// The gradient of the loss itself: the scale and the weight of this member of a group, as far as there are such.
+///
+/// What is differentiated is the caller's loss and no product of it, so that mistakes name what the caller wrote.
+pub(crate) fn upstream<'g>(
+    loss: Expr<'g>,
+    scale: Option<Expr<'g>>,
+    weight: Option<Expr<'g>>,
+) -> Result<Expr<'g>, Error> {
     let (shape, dtype) = (loss.shape()?, loss.dtype()?);
-    Ok(match scale {
-        Some(scale) if dtype.is_float() => scale.cast(dtype).broadcast_to(shape),
-        Some(_) | None => loss.graph().ones(shape, dtype),
+    let factors = [scale, weight].into_iter().flatten().filter(|_| dtype.is_float());
+    let product = factors.map(|factor| factor.cast(dtype)).reduce(|product, factor| product * factor);
+    Ok(match product {
+        Some(product) => product.broadcast_to(shape),
+        None => loss.graph().ones(shape, dtype),
     })
 }
 
@@ -142,6 +150,14 @@ pub(crate) fn unscaled<'g>(one: &Trained<'g>, scale: Expr<'g>) -> Result<Trained
 /// What becomes of gradients before anything else sees them: in a group the sums over its members, which are exchanged. As they are the same for
 /// all, either all skip a step or none.
 pub(crate) type Exchange<'e, 'g> = &'e dyn Fn(&[Trained<'g>]) -> Result<Exchanged<'g>, Error>;
+
+/// What a step of a member of a group is made with.
+#[derive(Clone, Copy)]
+pub(crate) struct Member<'e, 'g> {
+    /// The weight of this member's samples among those of all, by which its loss counts.
+    pub(crate) weight: Expr<'g>,
+    pub(crate) exchange: Exchange<'e, 'g>,
+}
 
 /// What was exchanged.
 pub(crate) struct Exchanged<'g> {
@@ -169,21 +185,22 @@ pub(crate) fn append_traced_step<'g>(
     loss: Expr<'g>,
     optimizer: &dyn Optimizer,
     (scale, prefix): (Option<LossScale>, &str),
-    exchange: Option<Exchange<'_, 'g>>,
+    member: Option<Member<'_, 'g>>,
     origin: Origin,
 ) -> Result<TracedStep<'g>, Error> {
     let graph = loss.check()?.graph();
     let scaling = scale.map(|scale| Scaling::declare(graph, scale, prefix)).transpose()?;
     let backward = graph.ordinal_bound();
-    let upstream = upstream(loss, scaling.as_ref().map(|scaling| scaling.scale))?;
+    let scale = scaling.as_ref().map(|scaling| scaling.scale);
+    let upstream = upstream(loss, scale, member.map(|member| member.weight))?;
     let mut sources = Vec::new();
     let mut trained =
         append_gradients_of(loss, upstream, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;
     let update = graph.ordinal_bound();
     let ids = |trained: &[Trained<'g>]| trained.iter().map(|one| one.gradient.id()).collect::<Result<Vec<_>, _>>();
-    let local = exchange.map(|_| ids(&trained)).transpose()?;
+    let local = member.map(|_| ids(&trained)).transpose()?;
     let mut carried = Vec::new();
-    if let Some(exchange) = exchange {
+    if let Some(Member { exchange, .. }) = member {
         // Scaled as they are: whether a sum is finite all members see alike, and nothing more has to be exchanged for it.
         Exchanged { trained, carried } = exchange(&trained)?;
     }

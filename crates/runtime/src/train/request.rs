@@ -45,7 +45,7 @@ pub(crate) fn gradients_request(
     precision: &Precision,
     prefix: &str,
 ) -> Result<(Request, Vec<String>), Error> {
-    let gradients = append_step_gradients(loss, optimizer, precision, prefix)?;
+    let gradients = append_step_gradients(loss, optimizer, (precision, prefix), None)?;
     let (trained, rounding) = (gradients.unscaled(&gradients.trained)?, gradients.rounding);
     let loss = loss.id()?;
     let gradients = trained.iter().map(|trained| trained.gradient.id()).collect::<Result<Vec<_>, _>>()?;
@@ -72,30 +72,30 @@ impl<'g> RoundedGradients<'g> {
 }
 
 /// Appends the gradients of `loss` with respect to what the optimiser trains as the training step has them whose states stand under a
-/// prefix: of a loss that is multiplied by the step's scale.
+/// prefix: of a loss that is multiplied by the step's scale, and by the weight of a member of a group.
 pub(crate) fn append_step_gradients<'g>(
     loss: Expr<'g>,
     optimizer: &dyn Optimizer,
-    precision: &Precision,
-    prefix: &str,
+    (precision, prefix): (&Precision, &str),
+    weight: Option<Expr<'g>>,
 ) -> Result<RoundedGradients<'g>, Error> {
     let graph = loss.check()?.graph();
     precision.check_patterns(graph)?;
     let scale = precision.scale().map(|settings| present_scale(graph, settings, prefix)).transpose()?;
-    append_rounded_gradients(loss, optimizer, precision, scale)
+    append_rounded_gradients(loss, optimizer, precision, (scale, weight))
 }
 
 /// Appends the gradients of `loss` with respect to what the optimiser trains, multiplied by a scale if there is one: where their operands
-/// are rounded to 16 bits, none is lost for being small.
+/// are rounded to 16 bits, none is lost for being small. They are multiplied by the weight of a member of a group too.
 pub(crate) fn append_rounded_gradients<'g>(
     loss: Expr<'g>,
     optimizer: &dyn Optimizer,
     precision: &Precision,
-    scale: Option<Expr<'g>>,
+    (scale, weight): (Option<Expr<'g>>, Option<Expr<'g>>),
 ) -> Result<RoundedGradients<'g>, Error> {
     let graph = loss.check()?.graph();
     let backward = graph.ordinal_bound();
-    let upstream = upstream(loss, scale)?;
+    let upstream = upstream(loss, scale, weight)?;
     let mut sources = Vec::new();
     let trained =
         append_gradients_of(loss, upstream, optimizer, &mut |ordinal, source| sources.push((ordinal, source)))?;

@@ -38,7 +38,8 @@ pub(crate) fn shard_request(
     let graph = loss.graph();
     precision.check_patterns(graph)?;
     // The deterministic mode has no scale of the loss.
-    let RoundedGradients { trained, rounding, .. } = append_rounded_gradients(loss, optimizer, precision, None)?;
+    let RoundedGradients { trained, rounding, .. } =
+        append_rounded_gradients(loss, optimizer, precision, (None, None))?;
     let mut outputs: Vec<NodeId> = std::iter::once(loss.id()?).chain(metrics.iter().copied()).collect();
     let forward = outputs.clone();
     let mut names = Vec::new();

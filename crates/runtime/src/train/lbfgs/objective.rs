@@ -101,7 +101,7 @@ fn planned(
 ) -> Result<Objective, Error> {
     let given_scale = session.precision().scale().filter(|_| !session.has_loss_scale());
     let scale = session.scale_of_gradients(graph)?;
-    let gradients = append_rounded_gradients(loss, optimizer, session.precision(), scale)?;
+    let gradients = append_rounded_gradients(loss, optimizer, session.precision(), (scale, None))?;
     let trained = gradients.unscaled(&gradients.trained)?;
     let RoundedGradients { rounding, .. } = gradients;
     let outputs: Vec<Expr<'_>> = std::iter::once(loss).chain(trained.iter().map(|one| one.gradient)).collect();
