@@ -38,6 +38,8 @@ pub struct Precision {
     kept: Vec<String>,
     kept_ops: Vec<OpKind>,
     loss_scale: Option<LossScale>,
+    /// Patterns that another graph of the same function has matched: where this one has nothing of the name, that is no typing error.
+    matched: Vec<String>,
 }
 
 impl Precision {
@@ -59,7 +61,8 @@ impl Precision {
     /// gradients: `"head.*"` is the layer `head` and all within. Their products read f32, and what they keep for the backward pass is
     /// f32.
     ///
-    /// Errors, when a training is planned: no layer and no parameter has such a name ([`Error::UnmatchedPrecision`]).
+    /// Errors, when a training is planned: no layer and no parameter has such a name ([`Error::UnmatchedPrecision`]). Of a trainer's function
+    /// that builds the layer for some batches alone, one of these must come first: once a plan has had such a name, others need not.
     #[must_use]
     pub fn keep_f32(mut self, pattern: impl Into<String>) -> Self {
         self.kept.push(pattern.into());
@@ -125,10 +128,20 @@ impl Precision {
         Ok(Some(Rounding { half, backward, update, keeps_f32, kept_ops: self.kept_ops.clone() }))
     }
 
-    /// Refuses a pattern that neither a layer nor a parameter has.
+    /// The same for another graph of a function of which one has matched these patterns.
+    pub(crate) fn with_matched(&self, patterns: &[String]) -> Precision {
+        Precision { matched: patterns.to_vec(), ..self.clone() }
+    }
+
+    /// The patterns of what keeps f32.
+    pub(crate) fn patterns(&self) -> &[String] {
+        &self.kept
+    }
+
+    /// Refuses a pattern that neither a layer nor a parameter has, here or in another graph of the function.
     pub(crate) fn check_patterns(&self, graph: &Graph) -> Result<(), Error> {
         let names: Vec<String> = graph.layers().into_iter().map(|layer| layer.name).chain(parameters(graph)).collect();
-        for pattern in &self.kept {
+        for pattern in self.kept.iter().filter(|pattern| !self.matched.contains(pattern)) {
             if !names.iter().any(|name| is_like(pattern, name)) {
                 let mut known: Vec<&str> = names.iter().map(String::as_str).filter(|name| !name.is_empty()).collect();
                 known.dedup();

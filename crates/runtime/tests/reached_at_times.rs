@@ -1,10 +1,12 @@
 //! Parameters that only some steps of a training function reach: what optimisers count is then counted for each alone, as PyTorch's do, and what
 //! they share goes by all steps.
 
+use arenagrad::graph::Half;
+use arenagrad::nn::{Linear, Phase};
 use arenagrad::train::schedules::Exponential;
 use arenagrad::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, DType, Device, Error, Expr, Graph, Init, Inputs, Lamb, Lion, Muon, NAdam,
-    Optimizer, RAdam, RmsProp, Session, Sgd, Tensor, Trainer,
+    Optimizer, Precision, RAdam, RmsProp, Session, Sgd, Tensor, Trainer,
 };
 
 pub(crate) type Boxed = Box<dyn Optimizer + Send>;
@@ -375,4 +377,59 @@ fn patterns_may_be_of_what_other_steps_reach() {
     assert!(matches!(&error, Error::UnmatchedPattern { pattern, .. } if pattern == "b"), "{error}");
     step(&mut trainer, true).unwrap();
     step(&mut trainer, false).unwrap();
+}
+
+/// Layers `body` and, where the batch has `extra`, `head`; half of what `body` gives is dropped where the batch has `noise`.
+fn layers<'g>(inputs: &Inputs<'g>) -> Expr<'g> {
+    let x = inputs.get("x");
+    let mut body = Linear::new("body", 2, 2).apply(x).tanh();
+    if inputs.has("noise") {
+        body = body.dropout_in(Phase::Training, 0.5);
+    }
+    let loss = body.square().sum(..);
+    if inputs.has("extra") { loss + Linear::new("head", 2, 1).apply(x).tanh().square().sum(..) } else { loss }
+}
+
+/// A step of [`layers`] for a batch with that beside `x`.
+fn step_with(trainer: &mut Trainer<'_>, beside: &[&str]) -> Result<(), Error> {
+    let (x, one) = (Tensor::from([[1.0f32, -2.0]]), Tensor::scalar(1.0f32));
+    let batch: Vec<(&str, &Tensor)> =
+        std::iter::once(("x", &x)).chain(beside.iter().map(|name| (*name, &one))).collect();
+    trainer.step(&batch[..]).map(drop)
+}
+
+/// A pattern for a layer that some batches alone have is a typing error only as long as no step of the function has had such a layer.
+#[test]
+fn patterns_may_be_of_layers_that_other_steps_have() {
+    let make = || Trainer::new(Device::cpu(), Adam::new(0.1), layers);
+    let by_patterns: [(&str, fn(Trainer<'static>, &str) -> Trainer<'static>); 3] = [
+        ("keep", |trainer, pattern| trainer.keep(pattern)),
+        ("recompute", |trainer, pattern| trainer.recompute(pattern)),
+        ("keep_f32", |trainer, pattern| trainer.precision(Precision::mixed(Half::Bf16).keep_f32(pattern))),
+    ];
+    let is_unmatched = |error: &Error, wrong: &str| {
+        matches!(error, Error::UnmatchedName { pattern, .. } if pattern == wrong)
+            || matches!(error, Error::UnmatchedPrecision { pattern, .. } if pattern == wrong)
+    };
+    for (what, with_pattern) in by_patterns {
+        let mut trainer = with_pattern(make(), "head");
+        let error = step_with(&mut trainer, &[]).unwrap_err();
+        assert!(is_unmatched(&error, "head"), "{what}: {error}");
+        step_with(&mut trainer, &["extra"]).unwrap();
+        step_with(&mut trainer, &[]).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let (x, batch) = (Tensor::from([[1.0f32, -2.0]]), Tensor::from([[1.0f32, -2.0], [0.5, 0.5]]));
+        trainer.gradients(&[("x", &x)]).unwrap_or_else(|error| panic!("{what}: {error}"));
+        trainer.step(&[("x", &batch)]).unwrap_or_else(|error| panic!("{what}: {error}"));
+        // Another function has to have it itself.
+        let other = trainer.add_training("other", Adam::new(0.1), |inputs| {
+            Linear::new("body", 2, 2).apply(inputs.get("x")).square().sum(..)
+        });
+        let error = trainer.step_of(other, &[("x", &x)]).unwrap_err();
+        assert!(is_unmatched(&error, "head"), "{what}: {error}");
+        let mut misspelt = with_pattern(make(), "haed");
+        for beside in [&["extra"][..], &[]] {
+            let error = step_with(&mut misspelt, beside).unwrap_err();
+            assert!(is_unmatched(&error, "haed"), "{what}: {error}");
+        }
+    }
 }

@@ -47,8 +47,10 @@ pub(crate) struct MemoryPolicy {
     pub(crate) kept: Vec<String>,
     /// Patterns of names of what is computed again wherever a backward pass needs it.
     pub(crate) recomputed: Vec<String>,
-    /// Whether a pattern that no name has is an error.
+    /// Whether no pattern need have a name.
     pub(crate) is_lenient: bool,
+    /// Patterns for which another plan of the same function had a name: where this one has none, that is no typing error.
+    pub(crate) matched: Vec<String>,
 }
 
 impl MemoryPolicy {

@@ -47,7 +47,7 @@ impl<'a> Names<'a> {
         Names { layers, layer_of, labels: labels(nodes, passes, layers), is_of_forward, computed }
     }
 
-    /// Refuses a pattern that no name has: it is a typing error.
+    /// Refuses a pattern that no name has, here or in another plan of the function: it is a typing error.
     pub(super) fn check(&self, policy: &MemoryPolicy) -> Result<(), Error> {
         if policy.is_lenient {
             return Ok(());
@@ -55,7 +55,8 @@ impl<'a> Names<'a> {
         let given = self.layers.labels().map(|(label, _)| label);
         let labels = given.chain(self.labels.iter().flatten().map(String::as_str));
         let names: Vec<&str> = self.layers.names().chain(labels).collect();
-        for pattern in policy.kept.iter().chain(&policy.recomputed) {
+        let patterns = policy.kept.iter().chain(&policy.recomputed);
+        for pattern in patterns.filter(|pattern| !policy.matched.contains(pattern)) {
             if !names.iter().any(|name| matches_pattern(pattern, name)) {
                 // Not inputs and parameters, nor what an optimiser calls its own: nothing of these is computed again.
                 let of_forward =

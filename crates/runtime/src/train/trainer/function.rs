@@ -54,6 +54,8 @@ pub(super) struct Function<'f> {
     has_run: bool,
     /// What its steps have trained.
     pub(super) reach: Reach,
+    /// The patterns of what is kept, computed again or keeps f32 for which a plan of it had a name.
+    pub(super) matched: Vec<String>,
 }
 
 /// What a function computes.
@@ -130,7 +132,8 @@ pub(super) struct Wanted<'w> {
 
 impl<'f> Function<'f> {
     pub(super) fn new(body: Body<'f>, origin: Origin) -> Self {
-        Function { body, origin, plans: Vec::new(), has_run: false, reach: Reach::default() }
+        let (plans, matched) = (Vec::new(), Vec::new());
+        Function { body, origin, plans, has_run: false, reach: Reach::default(), matched }
     }
 
     /// The place of a plan that these tensors can be run by, if there is one.
@@ -319,6 +322,14 @@ impl Parts {
     /// Whether it is of a plan that updates parameters.
     pub(super) fn updates(&self) -> bool {
         matches!(self.purpose, Purpose::Run | Purpose::Update)
+    }
+
+    /// Whether it computes the network, and was refused if a pattern of the precision had nothing in it.
+    pub(super) fn is_checked_for_precision(&self) -> bool {
+        match self.purpose {
+            Purpose::Run | Purpose::Gradients | Purpose::Shard => true,
+            Purpose::Update => false,
+        }
     }
 
     /// Whether the plan is of that purpose, and these tensors can be run by it.

@@ -213,7 +213,8 @@ impl<'f> Trainer<'f> {
     }
 
     /// Never computes again what has a name of the pattern, as [`SessionBuilder::keep`](crate::SessionBuilder::keep) has it. A training
-    /// function without such a name is refused when it is planned; an evaluation need not have one.
+    /// function without such a name is refused when it is planned, unless an earlier plan of it, of another batch, had one; an evaluation need
+    /// not have one.
     #[must_use]
     pub fn keep(mut self, pattern: impl Into<String>) -> Self {
         self.memory.kept.push(pattern.into());
@@ -222,7 +223,7 @@ impl<'f> Trainer<'f> {
 
     /// Computes again in the backward pass what has a name of the pattern, as
     /// [`SessionBuilder::recompute`](crate::SessionBuilder::recompute) has it. A training function without such a name is refused when it
-    /// is planned; an evaluation need not have one.
+    /// is planned, unless an earlier plan of it, of another batch, had one; an evaluation need not have one.
     #[must_use]
     pub fn recompute(mut self, pattern: impl Into<String>) -> Self {
         self.memory.recomputed.push(pattern.into());
@@ -230,7 +231,8 @@ impl<'f> Trainer<'f> {
     }
 
     /// With plans that compute in that precision, evaluations too; [`Precision::full`] unless set. Set it before the first step. Patterns
-    /// of [`Precision::keep_f32`] must be matched by each training function.
+    /// of [`Precision::keep_f32`] must be matched by each training function: by its first plan, and not by those of other batches that lack the
+    /// layer.
     #[must_use]
     pub fn precision(self, precision: Precision) -> Self {
         Trainer { precision, ..self }

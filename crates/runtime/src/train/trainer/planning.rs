@@ -58,14 +58,16 @@ impl Trainer<'_> {
     ) -> Result<(Plan, Parts), Error> {
         self.refuse_repeated_name(number)?;
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
+        let matched = &self.functions[number].matched;
+        let precision = self.precision.with_matched(matched);
         let trainable: Vec<String> = self.session.trainable_names().map(str::to_owned).collect();
         let reached = self.reached_so_far(number);
         let planned = |at_times: &BTreeSet<String>| {
             let wanted = Wanted {
-                memory: MemoryPolicy { is_lenient, ..self.memory.clone() },
+                memory: MemoryPolicy { is_lenient, matched: matched.clone(), ..self.memory.clone() },
                 target: self.device().target(),
                 exchanges_by: self.exchanges_by(),
-                precision: &self.precision,
+                precision: &precision,
                 at_times,
                 reached: &reached,
                 known: &trainable,
@@ -100,6 +102,17 @@ impl Trainer<'_> {
         Ok((plan, parts))
     }
 
+    /// Notes that patterns have names in a function: a plan of it was not refused. What evaluations lack is no error in any of them.
+    fn note_matched(&mut self, number: usize, parts: &Parts) {
+        let (memory, function) = (&self.memory, &mut self.functions[number]);
+        let of_precision = if parts.is_checked_for_precision() { self.precision.patterns() } else { &[] };
+        for pattern in memory.kept.iter().chain(&memory.recomputed).chain(of_precision) {
+            if !function.matched.contains(pattern) {
+                function.matched.push(pattern.clone());
+            }
+        }
+    }
+
     /// Makes a plan ready that was checked, and keeps it: its place.
     pub(super) fn keep_plan(&mut self, number: usize, plan: Plan, parts: Parts, what_for: Use) -> Result<usize, Error> {
         let is_evaluation = matches!(self.functions[number].body, Body::Evaluation(_));
@@ -115,6 +128,7 @@ impl Trainer<'_> {
         }
         self.session.mark_training_state(&parts.training_state);
         self.note_owner(number, &parts);
+        self.note_matched(number, &parts);
         let session = &self.session;
         let outgrown =
             self.functions.iter_mut().flat_map(|one| one.give_up(|kept| session.has_outgrown(&kept.prepared)));
