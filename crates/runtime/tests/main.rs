@@ -92,6 +92,7 @@ mod recurrent;
 mod repeated_work;
 mod replacing;
 mod requirements;
+mod restored_at_times;
 mod rounding;
 mod sampling;
 mod scan_draws;

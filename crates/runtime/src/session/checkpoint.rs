@@ -40,14 +40,15 @@ impl Session {
     /// Errors, after which nothing is changed: [`CheckpointError::Missing`], [`CheckpointError::Unused`], [`Error::ParameterShape`],
     /// [`Error::ParameterDType`]; a file that cannot be read any more.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        self.restore_where(self.trains, checkpoint, &[])
+        self.restore_where(self.trains, &|_| false, checkpoint, &[])
     }
 
     /// [`Session::restore`], where all training steps that there will be are known or not: only then is an optimiser's state that none
-    /// of them knows of another optimiser. `more` is what the checkpoint has under another name.
+    /// of them knows of another optimiser, unless it is one that `may_wait` for a step. `more` is what the checkpoint has under another name.
     pub(crate) fn restore_where(
         &mut self,
         steps_are_known: bool,
+        may_wait: &dyn Fn(&str) -> bool,
         checkpoint: &Checkpoint,
         more: &[(String, Tensor)],
     ) -> Result<(), Error> {
@@ -83,7 +84,7 @@ impl Session {
             parents.any(|parent| is_unknown(parent) && is_parameter(parent))
         };
         let states = waiting.iter().filter(|(_, one)| one.is_training_state).map(|(name, _)| name.as_str());
-        let unused: Vec<&str> = states.filter(|name| !waits(name)).collect();
+        let unused: Vec<&str> = states.filter(|name| !waits(name) && !may_wait(name)).collect();
         if steps_are_known && !unused.is_empty() {
             return Err(CheckpointError::Unused { origin, unused: listed(unused.into_iter()) }.into());
         }

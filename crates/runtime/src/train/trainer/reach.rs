@@ -17,6 +17,7 @@ use crate::train::request::SharedCount;
 use crate::train::trained::Missed;
 use crate::train::trainer::Trainer;
 use crate::train::trainer::function::{Body, Parts};
+use crate::weights::Weights;
 
 /// The note of a checkpoint that says what the steps of each training function reach, by the function's name.
 const NOTE: &str = "arenagrad.trainer.reach";
@@ -179,28 +180,27 @@ impl Trainer<'_> {
         Ok(reaches)
     }
 
-    /// The counts that a checkpoint lacks because they are shared there and will be a parameter's own here: what the shared ones are.
-    pub(super) fn lacking_counts(
-        &self,
-        checkpoint: &Checkpoint,
-        reaches: &[Reach],
-    ) -> Result<Vec<(String, Tensor)>, Error> {
-        let has = |name: &str| checkpoint.weights().contains(name);
+    /// The counts that earlier weights lack because they are shared there and are a parameter's own by what functions reach: what the shared
+    /// ones are. A parameter that they lack has shared nothing there.
+    pub(super) fn lacking_counts(&self, reaches: &[Reach], weights: &Weights) -> Result<Vec<(String, Tensor)>, Error> {
+        let has = |name: &str| weights.contains(name);
         let of_one = |reach: &'_ Reach| {
             let counts = reach.at_times.iter().filter_map(|name| reach.shared.get(name)).flatten();
-            counts.filter(|count| !has(&count.own) && has(&count.name)).cloned().collect::<Vec<_>>()
+            let shares = |count: &&SharedCount| has(&count.parameter) && !has(&count.own) && has(&count.name);
+            counts.filter(shares).cloned().collect::<Vec<_>>()
         };
         let lacking = reaches.iter().flat_map(of_one);
-        lacking.map(|count| Ok((count.own, checkpoint.tensor(&count.name)?))).collect()
+        lacking.map(|count| Ok((count.own, weights.get(&count.name)?))).collect()
     }
 
-    /// Whether plans share counts that will be a parameter's own.
-    pub(super) fn shares_more_than(&self, reaches: &[Reach]) -> bool {
-        let mut functions = self.functions.iter().zip(reaches);
-        functions.any(|(function, restored)| {
-            let Reach { at_times, known, .. } = &function.reach;
-            restored.at_times.iter().any(|name| known.contains(name) && !at_times.contains(name))
-        })
+    /// The names of the counts that plans of the present optimisers have or will have as a parameter's own, when functions reach what a
+    /// checkpoint says. That of a parameter whose plan was given up is no state of the session until the next plan has it.
+    pub(super) fn counts_to_come(&self, reaches: &[Reach]) -> BTreeSet<String> {
+        let functions = self.functions.iter().zip(reaches);
+        let counts = functions.flat_map(|(function, restored)| {
+            restored.at_times.iter().filter_map(|name| function.reach.shared.get(name)).flatten()
+        });
+        counts.map(|count| count.own.clone()).collect()
     }
 
     /// Goes on from what a checkpoint notes, and gives up the plans in which parameters share what they count alone from now on.
