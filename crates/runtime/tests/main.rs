@@ -40,6 +40,8 @@ mod files;
 mod fit;
 #[cfg(feature = "fit")]
 mod fit_folder;
+#[cfg(feature = "fit")]
+mod fit_kinds;
 mod fusion;
 mod group;
 mod group_deterministic;

@@ -6,9 +6,13 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::error::{Error, Given};
 use crate::pending::Pending;
 use crate::session::Session;
+#[cfg(feature = "fit")]
+use crate::session::parameters::Parameter;
 use crate::session::parameters::{Place, Waiting};
 use crate::tensor::Tensor;
 use crate::train::listed;
+#[cfg(feature = "fit")]
+use crate::weights::Weights;
 
 impl Session {
     /// Everything that training goes on from, with the bits that it has now: all parameters and states, the optimiser's too, the learning
@@ -98,6 +102,34 @@ impl Session {
         self.parameters.set_waiting(waiting, Given::Checkpoint);
         for (name, buffer, value) in values {
             self.put(&name, buffer, value)?;
+        }
+        self.distrust();
+        Ok(())
+    }
+
+    /// Gives parameters and states back what they were at an earlier point of the same training, as [`Weights`] have it. What they lack, because
+    /// it is of steps that came later, keeps what it has. `more` is what they have under another name.
+    ///
+    /// Errors, after which nothing is changed: a value of another shape or type, or that cannot be read.
+    #[cfg(feature = "fit")]
+    pub(crate) fn take_back(&mut self, weights: &Weights, more: Vec<(String, Tensor)>) -> Result<(), Error> {
+        let mut earlier: Vec<(String, Tensor, bool)> =
+            more.into_iter().map(|(name, value)| (name, value, true)).collect();
+        for name in weights.names() {
+            earlier.push((name.to_owned(), weights.get(name)?, weights.is_training_state(name)));
+        }
+        let given = Given::Checkpoint;
+        for (name, value, _) in &earlier {
+            if let Some(parameter) = self.parameters.get(name) {
+                parameter.check_declared(value.shape(), value.storage(), given.clone())?;
+                self.parameters.check(parameter, value, given.clone())?;
+            }
+        }
+        for (name, value, is_training_state) in earlier {
+            match self.parameters.get(&name).map(Parameter::buffer) {
+                Some(buffer) => self.put(&name, buffer, value)?,
+                None => self.parameters.add_waiting(&name, value, is_training_state),
+            }
         }
         self.distrust();
         Ok(())

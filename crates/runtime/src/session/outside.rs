@@ -107,7 +107,7 @@ impl Session {
     /// that come later.
     pub(crate) fn prepare_outside_with(&mut self, plan: Plan, states: &[(String, Tensor)]) -> Result<Prepared, Error> {
         for (name, value) in states {
-            self.parameters.add_waiting(name, value.clone());
+            self.parameters.add_waiting(name, value.clone(), true);
         }
         let prepared = self.prepare_outside(plan);
         if prepared.is_err() {

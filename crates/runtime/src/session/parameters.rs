@@ -204,9 +204,9 @@ impl Parameters {
         self.waiting.get(name).map(|waiting| waiting.value.clone())
     }
 
-    /// Has a value of an optimiser's state wait for it.
-    pub(super) fn add_waiting(&mut self, name: &str, value: Tensor) {
-        self.waiting.insert(name.to_owned(), Waiting { value: Ok(value), is_training_state: true });
+    /// Has a value wait for its parameter or state.
+    pub(super) fn add_waiting(&mut self, name: &str, value: Tensor, is_training_state: bool) {
+        self.waiting.insert(name.to_owned(), Waiting { value: Ok(value), is_training_state });
     }
 
     /// Has nothing of that name wait any more.

@@ -155,7 +155,7 @@ impl<'c, 'f> Fit<'c, 'f> {
     }
 
     /// In the end the trainer gets back what it was behind the best epoch: parameters, states and the optimiser's. A run without a folder
-    /// keeps a copy of them on the host.
+    /// keeps a copy of them on the host. Parts of the network that no batch until then had asked for keep what they have come to.
     pub fn restore_best(mut self) -> Self {
         self.restores_best = true;
         self
@@ -175,7 +175,8 @@ impl<'c, 'f> Fit<'c, 'f> {
     }
 
     /// Goes on from `last.safetensors` in the folder, if that is there, else begins: on the same device, and with batches that depend on
-    /// their position alone, to the same bits as if the run had not been interrupted.
+    /// their position alone, to the same bits as if the run had not been interrupted. The first batch of the epoch that it was in is asked for
+    /// again, to plan the training and see that the checkpoint is of it.
     ///
     /// Which epoch was the best so far, and how long patience has waited, is read from the records beside it. If their end is lost, the run
     /// is refused ([`FitError::RecordsEnd`]), as it is where [`Fit::restore_best`] would find no `best.safetensors`.

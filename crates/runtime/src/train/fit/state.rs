@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::data::{NamedTensors, Position};
 use crate::error::Error;
 use crate::metrics::ConfusionMatrix;
-use crate::tensor::Tensor;
 use crate::train::fit::events::scalars_of;
 use crate::train::fit::folder::{BEST, LAST};
 use crate::train::fit::means::Means;
@@ -46,7 +45,7 @@ pub(super) struct State {
     monitor: Option<(String, Better)>,
     best: Option<BestEpoch>,
     /// The trainer behind the best epoch, if it is to be given back and is in no file.
-    best_values: Option<Vec<(String, Tensor)>>,
+    best_values: Option<Weights>,
     confusion: Option<ConfusionMatrix>,
     started: Instant,
     seconds_before: f64,
@@ -148,15 +147,12 @@ impl State {
             // What is to be given back in the end is there, which nobody wants to learn after all epochs.
             Weights::open(path.join(BEST))?;
         }
-        // The parameters are known when the training function is planned, for which any batch will do.
-        let first = match batches(self.position).into_iter().next() {
-            Some(first) => first,
-            // The epoch was trained whole, and not measured yet.
-            None => batches(Position::start_of(self.position.epoch))
-                .into_iter()
-                .next()
-                .ok_or(FitError::NoBatch { epoch: self.position.epoch + 1 })?,
-        };
+        // The parameters are known when the training function is planned: for a batch that the run has trained, because the next may be of a
+        // kind of which nothing is in the checkpoint yet.
+        let Position { epoch, batch } = self.position;
+        let trained = if batch == 0 { epoch.saturating_sub(1) } else { epoch };
+        let first = batches(Position::start_of(trained)).into_iter().next();
+        let first = first.ok_or(FitError::NoBatch { epoch: trained + 1 })?;
         trainer.prepare(first.batch()?)?;
         trainer.restore(checkpoint)?;
         self.known_skips = trainer.skipped_updates()?;
@@ -275,9 +271,7 @@ impl State {
             if let Some(folder) = &self.folder {
                 trainer.session().save(folder.file(BEST))?;
             } else if fit.restores_best {
-                let session = trainer.session();
-                let value = |name: &str| Ok((name.to_owned(), session.parameter(name)?));
-                self.best_values = Some(session.parameter_names().map(value).collect::<Result<_, Error>>()?);
+                self.best_values = Some(trainer.session().whole_state(Path::new("a copy of the best epoch"))?);
             }
         }
         self.checkpoint(trainer)?;
@@ -334,10 +328,10 @@ impl State {
         if fit.restores_best && end != FitEnd::Interrupted {
             if self.best.is_some() {
                 if let Some(folder) = &self.folder {
-                    trainer.session_mut().load(folder.file(BEST))?;
+                    trainer.take_back(&Weights::open(folder.file(BEST))?)?;
                 }
-                for (name, value) in self.best_values.iter().flatten() {
-                    trainer.session_mut().set_parameter(name, value)?;
+                if let Some(best) = &self.best_values {
+                    trainer.take_back(best)?;
                 }
             }
             // In a group the first member alone has a folder, and the others take its values.

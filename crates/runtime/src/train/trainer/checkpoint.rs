@@ -10,8 +10,12 @@ use crate::pending::Pending;
 use crate::train::LEARNING_RATE;
 use crate::train::trainer::function::{Body, Function};
 use crate::train::trainer::owners::OF_NO_OPTIMISER;
+#[cfg(feature = "fit")]
+use crate::train::trainer::reach::Reach;
 use crate::train::trainer::restored::Restored;
 use crate::train::trainer::{Trainer, under};
+#[cfg(feature = "fit")]
+use crate::weights::Weights;
 
 /// The note of a checkpoint that has the learning rates of functions which were not planned, by their names.
 const NOTE: &str = "arenagrad.trainer";
@@ -83,6 +87,15 @@ impl Trainer<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Goes back to what parameters and states were at an earlier point of this training; parts of the network that have appeared since keep
+    /// what they have. A count that was shared then, and is a parameter's own by now, is what the shared one was.
+    #[cfg(feature = "fit")]
+    pub(crate) fn take_back(&mut self, weights: &Weights) -> Result<(), Error> {
+        let reaches: Vec<Reach> = self.functions.iter().map(|function| function.reach.clone()).collect();
+        let lacking = self.lacking_counts(&reaches, weights)?;
+        self.session.take_back(weights, lacking)
     }
 }
 
