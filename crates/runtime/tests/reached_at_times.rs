@@ -398,11 +398,14 @@ fn step_with(trainer: &mut Trainer<'_>, beside: &[&str]) -> Result<(), Error> {
     trainer.step(&batch[..]).map(drop)
 }
 
+/// What is said of layers whose names have a pattern.
+type ByPattern = fn(Trainer<'static>, &str) -> Trainer<'static>;
+
 /// A pattern for a layer that some batches alone have is a typing error only as long as no step of the function has had such a layer.
 #[test]
 fn patterns_may_be_of_layers_that_other_steps_have() {
     let make = || Trainer::new(Device::cpu(), Adam::new(0.1), layers);
-    let by_patterns: [(&str, fn(Trainer<'static>, &str) -> Trainer<'static>); 3] = [
+    let by_patterns: [(&str, ByPattern); 3] = [
         ("keep", |trainer, pattern| trainer.keep(pattern)),
         ("recompute", |trainer, pattern| trainer.recompute(pattern)),
         ("keep_f32", |trainer, pattern| trainer.precision(Precision::mixed(Half::Bf16).keep_f32(pattern))),

@@ -131,7 +131,8 @@ fn what_some_batches_draw_by_waits_for_them() {
         .seed(5)
     };
     let one = Tensor::scalar(1.0f32);
-    let (plain, noisy): (&[(&str, &Tensor)], &[(&str, &Tensor)]) = (&[("x", &one)], &[("x", &one), ("noise", &one)]);
+    let noisy = [("x", &one), ("noise", &one)];
+    let (plain, noisy) = (&noisy[..1], &noisy[..]);
     let mut whole = make();
     for batch in [plain, noisy, noisy, plain] {
         whole.step(batch).unwrap();
