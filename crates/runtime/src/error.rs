@@ -309,6 +309,9 @@ pub enum Error {
     )]
     NoTapeParameter { name: String, near: Vec<String>, known: String },
 
+    #[error("the tape's optimiser has no state {name:?}{}; it has {known}", near_names(.near))]
+    NoOptimizerState { name: String, near: Vec<String>, known: String },
+
     #[error("{origin}: nothing can be trained: {reason}")]
     NothingToTrain { origin: String, reason: String },
 

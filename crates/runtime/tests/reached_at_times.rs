@@ -3,6 +3,7 @@
 
 use arenagrad::graph::Half;
 use arenagrad::nn::{Linear, Phase};
+use arenagrad::train::Trained;
 use arenagrad::train::schedules::Exponential;
 use arenagrad::{
     Adadelta, Adagrad, Adam, AdamW, Adamax, DType, Device, Error, Expr, Graph, Init, Inputs, Lamb, Lion, Muon, NAdam,
@@ -210,6 +211,28 @@ fn schedules_of_groups_go_by_all_steps() {
             assert_near(&values(trainer.session(), "b"), &[expected; 2], &format!("{name}, step {number}"));
         }
     }
+}
+
+/// Counts the updates of each parameter by a state that it declares itself.
+struct Counting;
+
+impl Optimizer for Counting {
+    fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+        let counted = trained.iter().map(|one| {
+            let count = graph.state(format!("{}.seen", one.name), [], DType::F64, Init::Constant(0.0));
+            (count, count + 1.0)
+        });
+        Ok(counted.collect())
+    }
+}
+
+#[test]
+fn states_of_ones_own_stand_still_where_a_group_is_missed() {
+    let mut trainer = trainer(Box::new(Sgd::new(0.1).group("g", "b", Counting)));
+    for reaches in [true, false, false, true] {
+        step(&mut trainer, reaches).unwrap();
+    }
+    assert_eq!(values(trainer.session(), "b.seen"), [2.0]);
 }
 
 /// Plans that were made before it was known what others reach are made anew.

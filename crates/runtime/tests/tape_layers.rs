@@ -307,7 +307,13 @@ fn training_goes_on_from_parameters_and_state() {
     assert!(matches!(&refused, Error::ParameterShape { name, .. } if name == "layer.weight"), "{refused}");
     let w = unfit.leaf(1.0).requires_grad();
     let mut of_one = TapeOptimizer::new(&unfit, &[&w], Sgd::new(0.1)).unwrap();
-    assert!(matches!(of_one.set_state("nothing", &wrong), Err(Error::UnknownParameter { .. })));
+    let unknown = of_one.set_state("learning_rat", &wrong).unwrap_err();
+    assert!(matches!(unknown, Error::NoOptimizerState { .. }), "{unknown}");
+    let text = unknown.to_string();
+    assert!(
+        text.starts_with("the tape's optimiser has no state \"learning_rat\"") && text.contains("\"learning_rate\""),
+        "{text}"
+    );
 }
 
 /// A layer in a loss of operators beside it, on a leaf that has gradients too.

@@ -19,7 +19,7 @@ use crate::tape::record::Gradient;
 use crate::tape::step::{Member, Update};
 use crate::tape::{Inner, Tape, Variable};
 use crate::tensor::Tensor;
-use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, initial_value, listed};
+use crate::train::{Hyperparameters, LEARNING_RATE, Optimizer, initial_value, listed, near_names};
 use members::{Leaf, Members, Own, State, described};
 
 /// An optimiser over leaves of a tape.
@@ -221,8 +221,7 @@ impl TapeOptimizer {
     pub fn set_learning_rate(&mut self, rate: f64) -> Result<(), Error> {
         Hyperparameters::beside(self.members.dtypes(), Given::Argument).learning_rate(rate)?;
         if !self.members.states.is_empty() && self.members.state_named(LEARNING_RATE).is_none() {
-            let known = listed(self.members.states.iter().map(|state| state.name.as_str()));
-            return Err(Error::UnknownParameter { name: LEARNING_RATE.to_owned(), known });
+            return Err(self.no_state(LEARNING_RATE));
         }
         self.rate = Some(rate);
         self.set_rate()
@@ -239,7 +238,7 @@ impl TapeOptimizer {
     /// ([`TapeOptimizer::of_parameters`]) a name that is none yet waits for them, and a value that does not fit is the mistake of the
     /// step at which they do. A leaf of which states are given has counts of its own if these are among them, and else those of all.
     ///
-    /// Errors: a name that is none, a value of another shape or dtype, or one that the optimiser could not use.
+    /// Errors: a name that is none ([`Error::NoOptimizerState`]), a value of another shape or dtype, or one that the optimiser could not use.
     pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
         self.set_states(&[(name.to_owned(), value.clone())])
     }
@@ -256,13 +255,15 @@ impl TapeOptimizer {
                     self.given.remove(name);
                 }
                 None if self.joins => drop(self.given.insert(name.clone(), value.clone())),
-                None => {
-                    let known = listed(self.members.states.iter().map(|state| state.name.as_str()));
-                    return Err(Error::UnknownParameter { name: name.clone(), known });
-                }
+                None => return Err(self.no_state(name)),
             }
         }
         Ok(())
+    }
+
+    fn no_state(&self, name: &str) -> Error {
+        let names = || self.members.states.iter().map(|state| state.name.as_str());
+        Error::NoOptimizerState { name: name.to_owned(), near: near_names(name, names()), known: listed(names()) }
     }
 
     /// Refuses a value that a state cannot have.

@@ -72,9 +72,22 @@ impl<'g> Part<'g> {
         let mut one = any.missing(graph, missed);
         one.settings.missed = self.missed.clone();
         let pairs = update(std::slice::from_ref(&one))?;
-        let own: HashSet<NodeId> = one.own_nodes().into_iter().collect();
+        // States beside it that an optimiser of one's own declares by their names are its as well.
+        let mut own: HashSet<NodeId> = one.own_nodes().into_iter().collect();
+        if any.settings.group.as_ref() != Some(&missed.name) {
+            let declared = graph.declarations().into_iter();
+            own.extend(declared.filter(|state| is_beside(&state.name, &missed.name)).map(|state| state.node));
+        }
         Ok(pairs.into_iter().filter(|(target, _)| target.id().is_ok_and(|target| !own.contains(&target))).collect())
     }
+}
+
+/// Whether a state is one beside a parameter, by its name, in front of which a function's may stand.
+fn is_beside(state: &str, parameter: &str) -> bool {
+    state.match_indices(parameter).any(|(start, _)| {
+        let (before, behind) = (&state[..start], &state[start + parameter.len()..]);
+        (before.is_empty() || before.ends_with('.')) && behind.starts_with('.')
+    })
 }
 
 impl<O, P> Grouped<O, P> {
