@@ -50,11 +50,13 @@ impl GradientTape {
     }
 
     /// A variable that is watched.
+    #[track_caller]
     pub fn variable(&self, value: impl LeafValue) -> Variable {
         self.tape.leaf(value).requires_grad()
     }
 
     /// A variable that is not watched.
+    #[track_caller]
     pub fn constant(&self, value: impl LeafValue) -> Variable {
         self.tape.leaf(value)
     }
