@@ -10,6 +10,7 @@ use crate::fit::folder;
 use arenagrad::data::{Batch, Position};
 use arenagrad::fit::{Fit, FitEnd, FitOutcome};
 use arenagrad::nn::{Linear, Phase};
+use arenagrad::train::schedules::Exponential;
 use arenagrad::{Adam, AdamW, CheckpointError, Device, Error, Expr, Inputs, Optimizer, Sgd, Tensor, Trainer};
 
 fn loss<'g>(inputs: &Inputs<'g>) -> Expr<'g> {
@@ -26,6 +27,12 @@ fn trainer_of(optimizer: impl Optimizer + Send + 'static) -> Trainer<'static> {
 
 fn trainer() -> Trainer<'static> {
     trainer_of(AdamW::new(0.1).moving_average(0.5))
+}
+
+/// A part that only some batches reach is the rest beside a group.
+fn grouped() -> Trainer<'static> {
+    let halved = || Sgd::new(0.1).momentum(0.9).schedule(Exponential::new(0.5));
+    trainer_of(halved().group("bodies", "body.*", Adam::new(0.1).schedule(Exponential::new(0.5))))
 }
 
 fn column(value: f32) -> Tensor {
@@ -64,7 +71,8 @@ fn a_run_that_is_stopped_between_them_goes_on_to_the_same_bits() {
         ("noise first", vec![noisy(), plain()]),
         ("noise later", vec![plain(), noisy(), labelled()]),
     ];
-    for (what, list) in kinds {
+    let makes: [fn() -> Trainer<'static>; 2] = [trainer, grouped];
+    for (what, list, trainer) in kinds.iter().flat_map(|(what, list)| makes.map(|make| (what, list, make))) {
         let batches = |position: Position| list[position.batch as usize..].to_vec();
         let run = |path: &Path, trainer: &mut Trainer<'static>, stop_at: u64| -> Result<FitOutcome, Error> {
             let flag = Arc::new(AtomicBool::new(false));

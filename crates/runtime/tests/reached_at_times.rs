@@ -218,8 +218,9 @@ struct Counting;
 
 impl Optimizer for Counting {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        let counted = trained.iter().map(|one| {
-            let count = graph.state(format!("{}.seen", one.name), [], DType::F64, Init::Constant(0.0));
+        let names = trained.iter().flat_map(|one| [format!("{}.seen", one.name), format!("seen of {}", one.name)]);
+        let counted = names.map(|name| {
+            let count = graph.state(name, [], DType::F64, Init::Constant(0.0));
             (count, count + 1.0)
         });
         Ok(counted.collect())
@@ -233,6 +234,41 @@ fn states_of_ones_own_stand_still_where_a_group_is_missed() {
         step(&mut trainer, reaches).unwrap();
     }
     assert_eq!(values(trainer.session(), "b.seen"), [2.0]);
+    assert_eq!(values(trainer.session(), "seen of b"), [2.0]);
+}
+
+/// The scalars of a group have one dtype, whichever of its parameters a step reaches.
+#[test]
+fn groups_of_two_dtypes() {
+    let half = || Exponential::new(0.5);
+    let optimizer = Sgd::new(0.1).schedule(half()).group("g", "g.*", Sgd::new(0.1).schedule(half()));
+    let mut trainer = Trainer::new(Device::cpu(), optimizer, |inputs: &Inputs<'_>| {
+        let g = inputs.graph();
+        let of = |name, dtype| g.shared_parameter(name, [], dtype, Init::Constant(1.0)).square().cast(DType::F64);
+        let loss = of("w", DType::F32) * inputs.get("x");
+        let loss = if inputs.has("narrow") { loss + of("g.narrow", DType::F32) } else { loss };
+        if inputs.has("wide") { loss + of("g.wide", DType::F64) } else { loss }
+    });
+    let one = Tensor::scalar(1.0f64);
+    let batches = [&["x", "narrow", "wide"][..], &["x"], &["x", "narrow"], &["x", "wide"], &["x"], &["x", "wide"]];
+    for batch in batches {
+        let batch: Vec<(&str, &Tensor)> = batch.iter().map(|name| (*name, &one)).collect();
+        trainer.step(&batch[..]).unwrap();
+    }
+    let wide = [0, 3, 5].into_iter().fold(1.0, |w, step| w - 0.1 * 0.5f64.powi(step) * 2.0 * w);
+    assert_near(&values(trainer.session(), "g.wide"), &[wide], "wide");
+}
+
+/// What accumulates of a part that a step misses is no gradient of that step.
+#[test]
+fn norms_of_groups_are_of_steps_that_reach_them() {
+    let member = || Sgd::new(0.1).clip_norm(1e9).accumulate(2);
+    let mut trainer = trainer(Box::new(Sgd::new(0.1).group("g", "b", member())));
+    for reaches in [true, true, true, false] {
+        step(&mut trainer, reaches).unwrap();
+    }
+    let b = 2.0;
+    assert_near(&values(trainer.session(), "g.gradient_norm"), &[1.4 * b * 2.0f64.sqrt()], "the norm of two batches");
 }
 
 /// Plans that were made before it was known what others reach are made anew.

@@ -3,9 +3,14 @@
 
 use crate::reached_at_times::{Boxed, Make, everything, optimisers, step, trainer};
 use arenagrad::nn::Phase;
+use arenagrad::train::schedules::Exponential;
 use arenagrad::{
     Adam, Checkpoint, CheckpointError, Device, Error, Init, Inputs, NAdam, Optimizer, Sgd, Tensor, Trainer,
 };
+
+fn halved() -> impl Optimizer + Send {
+    Sgd::new(0.1).momentum(0.9).schedule(Exponential::new(0.5))
+}
 
 /// All parameters and states that a trainer knows.
 fn values(trainer: &Trainer<'_>) -> Vec<(String, Tensor)> {
@@ -40,6 +45,8 @@ fn a_trainer_takes_its_own_checkpoint_before_a_parameter_comes_again() {
     all.push(("averaged", || Box::new(Sgd::new(0.1).moving_average(0.5))));
     all.push(("both", || Box::new(NAdam::new(0.1).accumulate(2).moving_average(0.5))));
     all.push(("everything", everything));
+    all.push(("a group beside", || Box::new(halved().group("g", "a", Adam::new(0.1).schedule(Exponential::new(0.5))))));
+    all.push(("an averaged rest", || Box::new(halved().moving_average(0.5).group("g", "a", halved().accumulate(2)))));
     for (name, optimizer) in all {
         for before in [&[false][..], &[true, false], &[true, true, false, false]] {
             let mut unbroken = trainer(optimizer());

@@ -123,8 +123,41 @@ fn leaves_that_every_step_reaches_have_one_count() {
     assert!(!names(&optimizer).iter().any(|name| name.ends_with(".updates")), "{:?}", names(&optimizer));
     advance(&tape, &mut optimizer, false).unwrap();
     assert_eq!(state_named(&optimizer, "b.updates"), Some(vec![3.0]));
+    // A value that is refused parts nothing.
+    let wrong = Tensor::zeros([2], DType::F32).unwrap();
+    assert!(optimizer.set_state("a.updates", &wrong).is_err());
+    assert_eq!(state_named(&optimizer, "a.updates"), None);
     assert_eq!(state_named(&optimizer, "updates"), Some(vec![4.0]));
     assert!(!names(&optimizer).contains(&"a.updates".to_owned()));
+}
+
+/// States that were given before anything ran count for leaves that are applied late, also in a checkpoint that is made before they step.
+#[test]
+fn a_checkpoint_of_leaves_that_are_about_to_join() {
+    let (tape, mut whole) = start(Box::new(Adam::new(0.1)), false);
+    for _ in 0..3 {
+        advance(&tape, &mut whole, true).unwrap();
+    }
+    let (other, mut resumed) = start(Box::new(Adam::new(0.1)), true);
+    for (name, value) in tape.parameters() {
+        other.set_later_parameter(&name, &value.data().unwrap()).unwrap();
+    }
+    for (name, value) in whole.state().unwrap() {
+        resumed.set_state(&name, &value).unwrap();
+    }
+    for (tape, optimizer) in [(&tape, &mut whole), (&other, &mut resumed)] {
+        advance(tape, optimizer, false).unwrap();
+        let _ = record(tape, true);
+    }
+    assert_eq!(state_named(&resumed, "b.updates"), Some(vec![3.0]));
+    let checkpoint = resumed.checkpoint().unwrap();
+    let (third, mut again) = start(Box::new(Adam::new(0.1)), false);
+    again.restore(&checkpoint).unwrap();
+    for (tape, optimizer) in [(&tape, &mut whole), (&other, &mut resumed), (&third, &mut again)] {
+        advance(tape, optimizer, true).unwrap();
+    }
+    assert_eq!(value(&other, "b"), value(&tape, "b"));
+    assert_eq!(value(&third, "b"), value(&tape, "b"));
 }
 
 /// By a checkpoint, and by values and states alone, into another tape and back on the same.

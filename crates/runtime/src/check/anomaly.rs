@@ -103,7 +103,7 @@ pub fn anomaly(
 #[non_exhaustive]
 #[must_use = "what was found is no error but a report: see `into_result`"]
 pub struct AnomalyReport {
-    /// How many nodes were looked at.
+    /// How many nodes were computed, constants among them.
     pub nodes: usize,
     /// The first node with a NaN, if one has any, constants and literals left out.
     pub nan: Option<Anomaly>,

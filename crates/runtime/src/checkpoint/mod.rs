@@ -100,7 +100,7 @@ pub enum CheckpointError {
 
     #[error(
         "{origin} has {unused}, which no layer of this tape has asked for: apply the network to any input before the checkpoint is restored; \
-         after that it is of other training"
+         if it is refused then too, it is of other training"
     )]
     NotAskedFor { origin: String, unused: String },
 }

@@ -21,9 +21,15 @@ impl Session {
         self.parameters.iter().filter(|parameter| parameter.trainable).map(|parameter| parameter.name.as_str())
     }
 
-    /// The shape and the storage type of a parameter or state.
-    pub(crate) fn described(&self, name: &str) -> Option<(&Shape, StorageType)> {
-        self.parameters.get(name).map(|parameter| (&parameter.shape, parameter.storage))
+    /// The shape and the storage type of a parameter or state, also of one whose value waits for it.
+    pub(crate) fn described(&self, name: &str) -> Option<(Shape, StorageType)> {
+        match self.parameters.get(name) {
+            Some(parameter) => Some((parameter.shape.clone(), parameter.storage)),
+            None => {
+                let value = self.parameters.waiting_for(name)?.ok()?;
+                Some((value.shape().clone(), value.storage()))
+            }
+        }
     }
 
     /// The present value of a parameter or state, in its dtype: f32 also where the device holds it narrower.

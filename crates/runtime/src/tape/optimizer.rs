@@ -8,8 +8,8 @@ mod checkpoint;
 mod joining;
 mod members;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use arenagrad_graph::{GraphError, Origin};
@@ -54,13 +54,18 @@ pub struct TapeOptimizer {
     /// The learning rate that was set, where no leaf was there whose optimiser has one.
     rate: Option<f64>,
     /// States of leaves that have not joined yet.
-    given: HashMap<String, Tensor>,
+    given: BTreeMap<String, Tensor>,
+    /// Whether something was given, or has joined, since what was given was last looked at.
+    is_given_new: bool,
     /// The counts that leaves share as they were given, before the first step behind that: those of leaves that join later and have states
     /// among what was given.
-    given_counts: HashMap<String, Tensor>,
+    given_counts: BTreeMap<String, Tensor>,
     /// Whether every pattern by which leaves were named around the optimiser has been found to be some leaf's name.
     is_matched: bool,
 }
+
+/// Counts that go on from others, by their names on the device.
+type Begun = BTreeMap<String, Tensor>;
 
 impl TapeOptimizer {
     /// An optimiser that updates `leaves`. It knows them by their names ([`Variable::named`]); one without a name, or with another's, is
@@ -231,7 +236,8 @@ impl TapeOptimizer {
     /// steps did not update counts its own, `w.updates`, and `updates` is the count of the steps. Parameters of the tape that join at the next step
     /// have their states here.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>, Error> {
-        self.state_of(&*self.members_to_be()?, &self.given)
+        let (members, begun) = self.members_to_be()?;
+        self.state_of(&members, &begun)
     }
 
     /// Sets a state of [`TapeOptimizer::state`], from the next step on: what a file has kept of it. Where parameters may join later
@@ -246,7 +252,7 @@ impl TapeOptimizer {
     /// Sets states in their order, up to the first that is refused.
     fn set_states(&mut self, values: &[(String, Tensor)]) -> Result<(), Error> {
         for (name, value) in values {
-            self.part_for(name)?;
+            self.part_for(name, value)?;
             match self.members.state_named(name) {
                 Some(state) => {
                     self.check_state(state, value)?;
@@ -254,7 +260,10 @@ impl TapeOptimizer {
                     // What waited under the name was given before.
                     self.given.remove(name);
                 }
-                None if self.joins => drop(self.given.insert(name.clone(), value.clone())),
+                None if self.joins => {
+                    self.given.insert(name.clone(), value.clone());
+                    self.is_given_new = true;
+                }
                 None => return Err(self.no_state(name)),
             }
         }
@@ -279,11 +288,15 @@ impl TapeOptimizer {
         Hyperparameters::beside(self.members.dtypes(), given).state(&state.name, value)
     }
 
-    /// The state of the optimiser, of these members, of which some may be about to join: then these values wait for them.
-    fn state_of(&self, members: &Members, given: &HashMap<String, Tensor>) -> Result<Vec<(String, Tensor)>, Error> {
+    /// The state of the optimiser, of these members, of which some may be about to join, with counts that have begun: values may wait for them.
+    fn state_of(&self, members: &Members, begun: &Begun) -> Result<Vec<(String, Tensor)>, Error> {
         let value = |state: &State| {
             let stored = self.stored_name(state);
-            let value = match (given.get(&state.name), self.tape.store.parameter(&stored)?, self.rate) {
+            let present = match begun.get(&stored) {
+                Some(begun) => Some(begun.clone()),
+                None => self.tape.store.parameter(&stored)?,
+            };
+            let value = match (self.given.get(&state.name), present, self.rate) {
                 (Some(given), ..) => {
                     self.check_state(state, given)?;
                     given.cast(state.storage)
@@ -301,8 +314,19 @@ impl TapeOptimizer {
         let (tape, members) = (tape.inner.clone(), Members::default());
         let number = tape.optimizers.get();
         tape.optimizers.set(number + 1);
-        let (rate, given, given_counts) = (None, HashMap::new(), HashMap::new());
-        TapeOptimizer { tape, members, joins, optimizer, origin, number, rate, given, given_counts, is_matched: false }
+        TapeOptimizer {
+            tape,
+            members,
+            joins,
+            optimizer,
+            origin,
+            number,
+            rate: None,
+            given: BTreeMap::new(),
+            is_given_new: false,
+            given_counts: BTreeMap::new(),
+            is_matched: false,
+        }
     }
 
     /// Sets the learning rate that was given, if one was, where the optimiser has one.
@@ -316,21 +340,22 @@ impl TapeOptimizer {
         stored_name(self.number, &state.name)
     }
 
-    /// Has a leaf count alone if the name is that of a count which it has only then.
-    fn part_for(&mut self, name: &str) -> Result<(), Error> {
+    /// Has a leaf count alone if the name is that of a count which it has only then, and this is a value of it.
+    fn part_for(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
         if self.members.state_named(name).is_some() {
             return Ok(());
         }
         let Some(own) = self.members.own_with_count(name, &*self.optimizer, self.origin)? else { return Ok(()) };
+        own.state_named(name).map_or(Ok(()), |state| self.check_state(state, value))?;
         let counts = self.begun_counts(&own)?;
         self.part(own, counts)
     }
 
     /// What counts begin with that are a leaf's own from now on, by their names on the device: what the shared ones are. One that is not there yet is
     /// what it is at first, and so is the other.
-    fn begun_counts(&self, own: &Own) -> Result<Vec<(String, Tensor)>, Error> {
+    fn begun_counts(&self, own: &Own) -> Result<Begun, Error> {
         let mut present: HashMap<&str, Option<Tensor>> = HashMap::new();
-        let mut begun = Vec::new();
+        let mut begun = Begun::new();
         for (shared, own) in &own.counts {
             let value = match present.entry(shared) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -342,7 +367,7 @@ impl TapeOptimizer {
     }
 
     /// Has leaves count alone from now on, from these counts.
-    fn part(&mut self, own: Own, counts: Vec<(String, Tensor)>) -> Result<(), Error> {
+    fn part(&mut self, own: Own, counts: Begun) -> Result<(), Error> {
         self.members.part(own);
         counts.into_iter().try_for_each(|(name, value)| self.tape.store.set_parameter(&name, value))
     }

@@ -134,7 +134,8 @@ pub trait Optimizer {
     }
 
     /// Another learning rate for the parameters of the pattern: this factor times that of the others. Schedules begin from it, as from the
-    /// rate of a parameter group in PyTorch: what they multiply is multiplied alike, and a floor is the same for all.
+    /// rate of a parameter group in PyTorch: what they multiply is multiplied alike, and a floor is the same for all. Above a floor
+    /// a factor of 0 does not keep them where they are; [`Optimizer::freeze`] does.
     fn scale_rate(self, pattern: impl Into<String>, factor: f64) -> options::Scaled<Self>
     where
         Self: Sized,

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
-use arenagrad_graph::{Expr, Graph, NodeId, Origin};
+use arenagrad_graph::{DType, Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
 use crate::plan::Request;
@@ -135,12 +135,14 @@ impl Optimizer for UnderPrefix<'_> {
         let names: HashSet<&str> = trained.iter().map(|one| one.name.as_str()).collect();
         let missed = self.reached.iter().filter(|known| !names.contains(known.name.as_str())).cloned();
         let missed = Rc::new(MissedOfStep { parameters: missed.collect(), ..MissedOfStep::default() });
+        let is_wide = missed.parameters.iter().any(|missed| missed.dtype == DType::F64);
         let trained: Vec<Trained<'g>> = trained
             .iter()
             .map(|one| {
                 let mut one = one.clone();
                 one.settings.counts_alone = self.reached_at_times.contains(&one.name);
                 one.settings.missed = missed.clone();
+                one.settings.scalar_dtype = if is_wide { DType::F64 } else { DType::F32 };
                 one
             })
             .collect();

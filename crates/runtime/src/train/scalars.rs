@@ -97,6 +97,7 @@ impl<'g> Scalars<'g> {
         }
         // f32 counts to 16,777,216 exactly; by then what depends on the count has long come to its end.
         let count = state(UPDATES, 0.0);
+        settings.note_scalar(count);
         let number = (count + 1.0).named(settings.scalar_name("updates.next"));
         scalars.number = Some(number);
         scalars.updates.push((count, number));
@@ -124,6 +125,7 @@ impl<'g> Scalars<'g> {
         }
         if !settings.schedules.is_empty() {
             let last = state(SCHEDULED_RATE, 0.0);
+            settings.note_scalar(last);
             scalars.updates.push((last, scalars.present));
         }
         Ok(scalars)
@@ -186,7 +188,9 @@ impl<'g> Scalars<'g> {
         init: f64,
     ) -> Result<Expr<'g>, Error> {
         let settings = trained.first().map(|first| first.settings.clone()).unwrap_or_default();
-        Ok(graph.state(settings.scalar_name(name), [], self.dtype()?, Init::Constant(init)))
+        let state = graph.state(settings.scalar_name(name), [], self.dtype()?, Init::Constant(init));
+        settings.note_scalar(state);
+        Ok(state)
     }
 
     /// The present rate of parameters whose base rate is multiplied by a factor, in the dtype of the scalars.

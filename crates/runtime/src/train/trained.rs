@@ -1,6 +1,7 @@
 //! A parameter under training, as an optimiser sees it: its value, its gradient, and what was said of it around the optimiser.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) missed: Rc<MissedOfStep>,
     /// The dtype of the optimiser's scalars where no parameter of this step asks for a wider one.
     pub(crate) scalar_dtype: DType,
+    /// The counts and the like that the optimiser has for all its parameters, and that go on whichever of these a step reaches.
+    pub(crate) scalars: Rc<RefCell<HashSet<NodeId>>>,
     /// What the optimiser keeps of it, and of which counts.
     pub(crate) kept: Rc<RefCell<KeptOfOne>>,
 }
@@ -132,14 +135,14 @@ impl<'g> Trained<'g> {
         self.parameter.id().into_iter().chain(states).collect()
     }
 
-    /// A parameter that this step does not reach, as if its gradient were 0. What an optimiser makes of it is not to be taken, and its states are
-    /// not computed then.
+    /// A parameter that this step does not reach, as if its gradient were 0. Of what an optimiser makes of it nothing is to be taken but what is
+    /// [counted for all](Settings::note_scalar).
     pub(crate) fn missing(&self, graph: &'g Graph, missed: &Missed) -> Self {
         let Missed { name, shape, dtype } = missed;
         let zeros = || graph.zeros(shape, *dtype);
         let mut one = Trained::new(name.clone(), zeros(), zeros());
-        let Settings { group, schedules, scalar_dtype, missed, .. } = self.settings.clone();
-        one.settings = Settings { group, schedules, scalar_dtype, missed, ..Settings::default() };
+        let Settings { group, schedules, scalar_dtype, missed, scalars, .. } = self.settings.clone();
+        one.settings = Settings { group, schedules, scalar_dtype, missed, scalars, ..Settings::default() };
         one
     }
 
@@ -197,6 +200,7 @@ impl Default for Settings {
             counts_alone: false,
             missed: Rc::default(),
             scalar_dtype: DType::F32,
+            scalars: Rc::default(),
             kept: Rc::default(),
         }
     }
@@ -216,6 +220,11 @@ impl Settings {
         schedules.try_fold(base, |rate, Scheduling { schedule, .. }| {
             one_number("rate", schedule.rate(rate, count)?, base, count)
         })
+    }
+
+    /// Notes a state that is the optimiser's and no parameter's: it goes on at steps that reach none of its parameters.
+    pub(crate) fn note_scalar(&self, state: Expr<'_>) {
+        self.scalars.borrow_mut().extend(state.id());
     }
 
     /// The name of a scalar state that all parameters of an optimiser share.

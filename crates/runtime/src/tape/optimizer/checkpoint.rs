@@ -50,7 +50,7 @@ impl TapeOptimizer {
     /// # Ok::<(), Error>(())
     /// ```
     pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let members = self.members_to_be()?;
+        let (members, begun) = self.members_to_be()?;
         let mut weights = Weights::new();
         for leaf in &members.leaves {
             weights = weights.with(&leaf.name, Variable::of(&self.tape, leaf.record.clone()).data()?);
@@ -58,7 +58,7 @@ impl TapeOptimizer {
         for (name, state) in self.kept_states() {
             weights = weights.with(name, state.data()?);
         }
-        for (name, value) in self.state_of(&members, &self.given)? {
+        for (name, value) in self.state_of(&members, &begun)? {
             weights = weights.with(&name, value);
             weights.mark_training_state(&name);
         }
@@ -86,6 +86,9 @@ impl TapeOptimizer {
         let noted = self.noted(checkpoint)?;
         let (variables, states) = self.fitting(&noted.members, checkpoint)?;
         (self.members, self.rate) = (noted.members, noted.rate);
+        // What was given before is of what is gone.
+        self.given.clear();
+        self.given_counts.clear();
         variables.into_iter().for_each(|(variable, value)| variable.set_data(value));
         self.set_states(&states)
     }
@@ -175,7 +178,8 @@ impl TapeOptimizer {
 
     fn unused(&self, checkpoint: &Checkpoint, name: &str) -> Error {
         let (origin, unused) = (checkpoint.origin().to_owned(), format!("{name:?}"));
-        if self.joins {
+        let is_state = checkpoint.weights().is_training_state(name);
+        if self.joins && !is_state {
             return CheckpointError::NotAskedFor { origin, unused }.into();
         }
         CheckpointError::Unused { origin, unused }.into()

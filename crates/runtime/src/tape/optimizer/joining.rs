@@ -2,32 +2,35 @@
 //! them.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
 use crate::error::Error;
 use crate::tape::optimizer::members::{Leaf, Members};
-use crate::tape::optimizer::{TapeOptimizer, stored_name};
+use crate::tape::optimizer::{Begun, TapeOptimizer, stored_name};
 use crate::tape::record::Record;
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, initial_value, listed};
 use crate::weights::matches_pattern;
 
 impl TapeOptimizer {
-    /// The members as they will be when the parameters of the tape have joined that are new, with what was given to them.
-    pub(super) fn members_to_be(&self) -> Result<Cow<'_, Members>, Error> {
+    /// The members as they will be when the parameters of the tape have joined that are new, with what was given to them, and the counts that
+    /// begin then.
+    pub(super) fn members_to_be(&self) -> Result<(Cow<'_, Members>, Begun), Error> {
         let new = self.new_parameters();
         if new.is_empty() {
-            return Ok(Cow::Borrowed(&self.members));
+            return Ok((Cow::Borrowed(&self.members), Begun::new()));
         }
-        let mut members = self.members.clone();
+        let (mut members, first) = (self.members.clone(), self.members.leaves.len());
         members.add(&self.tape, new, &*self.optimizer, self.origin)?;
+        let mut begun = self.late_counts(&members, first)?;
         for name in self.given.keys() {
             if let Some(own) = members.own_with_count(name, &*self.optimizer, self.origin)? {
+                begun.extend(self.begun_counts(&own)?);
                 members.part(own);
             }
         }
-        Ok(Cow::Owned(members))
+        Ok((Cow::Owned(members), begun))
     }
 
     /// Takes the parameters of the tape in that are new, whatever patterns there are.
@@ -81,7 +84,10 @@ impl TapeOptimizer {
         {
             self.set_rate()?;
         }
-        self.begin_from_given_counts(first)?;
+        for (name, value) in self.late_counts(&self.members, first)? {
+            self.tape.store.set_parameter(&name, value)?;
+        }
+        self.is_given_new = true;
         // From now on the leaves' values have places on the device.
         for Leaf { record, shape, dtype, .. } in self.members.leaves[first..].iter().filter(|leaf| leaf.is_trained) {
             let mut residents = record.residents();
@@ -94,14 +100,17 @@ impl TapeOptimizer {
     /// Sets the states that waited for leaves which have joined. One that does not fit goes on waiting, so that no step is taken
     /// without it.
     pub(super) fn set_given(&mut self) -> Result<(), Error> {
-        let names: Vec<String> = self.given.keys().cloned().collect();
-        for name in names {
-            self.part_for(&name)?;
+        if !self.is_given_new {
+            return Ok(());
         }
-        let named = self.members.states.iter().map(|state| &state.name);
-        let given = named.filter_map(|name| self.given.get(name).map(|value| (name.clone(), value.clone())));
-        let given: Vec<(String, Tensor)> = given.collect();
-        self.set_states(&given)
+        for (name, value) in self.given.clone() {
+            self.part_for(&name, &value)?;
+        }
+        let given = self.given.iter().filter(|(name, _)| self.members.state_named(name).is_some());
+        let given: Vec<(String, Tensor)> = given.map(|(name, value)| (name.clone(), value.clone())).collect();
+        self.set_states(&given)?;
+        self.is_given_new = false;
+        Ok(())
     }
 
     /// The counts that leaves share, before the first step, if states wait for leaves that have not joined by then.
@@ -118,22 +127,27 @@ impl TapeOptimizer {
         values.collect()
     }
 
-    /// Has leaves that join after the first step, and of which states were given before it, count from what was given then: they had been
+    /// What the counts begin with of leaves from a place on, which join after the first step, and of which states were given before it: they had been
     /// updated with all others. A count of their own that was given goes before.
-    fn begin_from_given_counts(&self, first: usize) -> Result<(), Error> {
+    fn late_counts(&self, members: &Members, first: usize) -> Result<Begun, Error> {
+        let mut begun = Begun::new();
         if self.given_counts.is_empty() {
-            return Ok(());
+            return Ok(begun);
         }
-        let is_given = |leaf: &Leaf| self.given.keys().any(|name| of_leaf(name, &leaf.name));
-        let late = self.members.leaves.iter().enumerate().skip(first);
-        let late = late.filter(|(_, leaf)| leaf.is_trained && is_given(leaf)).map(|(place, _)| place);
-        let own = self.members.own(late.collect(), &*self.optimizer, self.origin)?;
-        for (shared, own) in &own.counts {
-            if let Some(value) = self.given_counts.get(shared) {
-                self.tape.store.set_parameter(&stored_name(self.number, own), value.clone())?;
+        let names: HashSet<&str> = members.leaves.iter().map(|leaf| leaf.name.as_str()).collect();
+        let owner = |state: &'_ String| {
+            state.rmatch_indices('.').map(|(dot, _)| dot).find(|dot| names.contains(&state[..*dot]))
+        };
+        let owners: HashSet<&str> = self.given.keys().filter_map(|state| Some(&state[..owner(state)?])).collect();
+        let late = members.leaves.iter().enumerate().skip(first);
+        let late = late.filter(|(_, leaf)| leaf.is_trained && owners.contains(leaf.name.as_str()));
+        let own = members.own(late.map(|(place, _)| place).collect(), &*self.optimizer, self.origin)?;
+        for (shared, count) in &own.counts {
+            if let (Some(value), Some(state)) = (self.given_counts.get(shared), own.state_named(count)) {
+                begun.insert(stored_name(self.number, count), value.cast(state.storage));
             }
         }
-        Ok(())
+        Ok(begun)
     }
 
     /// Has the scalars in the storage type that they have beside the leaves that there are now. One that is still the number which it
@@ -154,9 +168,4 @@ impl TapeOptimizer {
         }
         Ok(())
     }
-}
-
-/// Whether a state is one leaf's alone: the leaf's name, a dot, and more.
-fn of_leaf(state: &str, leaf: &str) -> bool {
-    state.strip_prefix(leaf).is_some_and(|rest| rest.starts_with('.'))
 }

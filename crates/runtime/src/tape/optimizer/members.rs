@@ -72,6 +72,13 @@ impl Leaf {
     }
 }
 
+impl Own {
+    /// The state of a name among those that the leaves have then.
+    pub(super) fn state_named(&self, name: &str) -> Option<&State> {
+        self.states.iter().find(|state| state.name == name)
+    }
+}
+
 impl Members {
     /// Whether a record is one of the leaves.
     pub(super) fn contains(&self, record: &Rc<Record>) -> bool {
@@ -83,9 +90,10 @@ impl Members {
         self.dtypes.iter().copied()
     }
 
-    /// The dtype that the optimiser's scalars have beside these leaves, whichever of them a step updates.
+    /// The dtype that the optimiser's scalars have beside the leaves that it trains, whichever of them a step updates.
     pub(super) fn scalar_dtype(&self) -> DType {
-        if self.dtypes.contains(&DType::F64) { DType::F64 } else { DType::F32 }
+        let is_wide = |leaf: &Leaf| leaf.is_trained && leaf.dtype == DType::F64;
+        if self.leaves.iter().any(is_wide) { DType::F64 } else { DType::F32 }
     }
 
     /// The state of a name.

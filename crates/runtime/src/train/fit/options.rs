@@ -175,8 +175,8 @@ impl<'c, 'f> Fit<'c, 'f> {
     }
 
     /// Goes on from `last.safetensors` in the folder, if that is there, else begins: on the same device, and with batches that depend on
-    /// their position alone, to the same bits as if the run had not been interrupted. The first batch of the epoch that it was in is asked for
-    /// again, to plan the training and see that the checkpoint is of it.
+    /// their position alone, to the same bits as if the run had not been interrupted. The first batch of the last epoch that it has
+    /// trained in is asked for again, to plan the training and see that the checkpoint is of it.
     ///
     /// Which epoch was the best so far, and how long patience has waited, is read from the records beside it. If their end is lost, the run
     /// is refused ([`FitError::RecordsEnd`]), as it is where [`Fit::restore_best`] would find no `best.safetensors`.

@@ -33,6 +33,7 @@ impl<O: Optimizer> Optimizer for Accumulated<O> {
         let Some(first) = trained.first() else { return self.inner.update(graph, trained) };
         let name = first.settings.scalar_name(MICRO_BATCHES);
         let count = graph.state(&name, [], scalar_dtype(trained)?, Init::Constant(0.0));
+        first.settings.note_scalar(count);
         let is_last = count.greater_equal(batches - 1.0);
         let mut pairs = vec![(count, is_last.where_(0.0, count + 1.0).named(format!("{name}.next")))];
         let mut averaged = Vec::with_capacity(trained.len());

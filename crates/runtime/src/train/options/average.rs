@@ -86,6 +86,7 @@ impl<O: Optimizer> Optimizer for Averaged<O> {
         };
         let name = first.settings.scalar_name(AVERAGED);
         let count = graph.state(&name, [], scalar_dtype(&trained)?, Init::Constant(0.0));
+        first.settings.note_scalar(count);
         let weight = self.weight_of_next(count).named("average_weight");
         let next_count = when(updated, count, count + 1.0);
         let mut averages = vec![(count, next_count)];

@@ -77,7 +77,10 @@ impl<O: Optimizer> Optimizer for NormClipped<O> {
 
 impl<O: Optimizer> Optimizer for ValueClipped<O> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
-        Hyperparameters::of(trained)?.not_negative("largest gradient element", self.bound)?;
+        Hyperparameters::of(trained)?.bound("largest gradient element", self.bound)?;
+        if self.bound == f64::INFINITY {
+            return self.inner.update(graph, trained);
+        }
         let clipped: Vec<Trained<'g>> = trained
             .iter()
             .map(|one| one.with_gradient(one.gradient.clamp(Some(-self.bound), Some(self.bound))))

@@ -1,9 +1,8 @@
 //! Parameters with an optimiser of their own.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
-use arenagrad_graph::{Expr, Graph, NodeId};
+use arenagrad_graph::{DType, Expr, Graph};
 
 use crate::error::Error;
 use crate::train::trained::{Missed, MissedOfStep};
@@ -39,11 +38,21 @@ pub(crate) fn parts<'g>(
     [true, false].map(|first| {
         let missed = all.parameters.iter().filter(|missed| is_first_missed(missed) == first).cloned();
         let missed = Rc::new(MissedOfStep { parameters: missed.collect(), ..MissedOfStep::default() });
-        let own = trained.iter().filter(|one| is_first(one) == first).cloned().map(|mut one| {
+        let own: Vec<Trained<'g>> = trained.iter().filter(|one| is_first(one) == first).cloned().collect();
+        // Scalars have the dtype that all parameters of the part ask for, be they of this step or of others.
+        let is_wide = |dtype: DType| dtype == DType::F64;
+        let has_wide = own.iter().any(|one| one.parameter.dtype().is_ok_and(is_wide));
+        let is_wide = has_wide || missed.parameters.iter().any(|missed| is_wide(missed.dtype));
+        let tell = |mut one: Trained<'g>| {
             one.settings.missed = missed.clone();
+            one.settings.scalar_dtype = if is_wide { DType::F64 } else { DType::F32 };
             one
-        });
-        Part { trained: own.collect(), any: trained.first().cloned(), missed }
+        };
+        Part {
+            trained: own.into_iter().map(tell).collect(),
+            any: trained.first().cloned().map(tell),
+            missed: missed.clone(),
+        }
     })
 }
 
@@ -69,25 +78,11 @@ impl<'g> Part<'g> {
         else {
             return Ok(Vec::new());
         };
-        let mut one = any.missing(graph, missed);
-        one.settings.missed = self.missed.clone();
+        let one = any.missing(graph, missed);
         let pairs = update(std::slice::from_ref(&one))?;
-        // States beside it that an optimiser of one's own declares by their names are its as well.
-        let mut own: HashSet<NodeId> = one.own_nodes().into_iter().collect();
-        if any.settings.group.as_ref() != Some(&missed.name) {
-            let declared = graph.declarations().into_iter();
-            own.extend(declared.filter(|state| is_beside(&state.name, &missed.name)).map(|state| state.node));
-        }
-        Ok(pairs.into_iter().filter(|(target, _)| target.id().is_ok_and(|target| !own.contains(&target))).collect())
+        let scalars = one.settings.scalars.borrow();
+        Ok(pairs.into_iter().filter(|(target, _)| target.id().is_ok_and(|target| scalars.contains(&target))).collect())
     }
-}
-
-/// Whether a state is one beside a parameter, by its name, in front of which a function's may stand.
-fn is_beside(state: &str, parameter: &str) -> bool {
-    state.match_indices(parameter).any(|(start, _)| {
-        let (before, behind) = (&state[..start], &state[start + parameter.len()..]);
-        (before.is_empty() || before.ends_with('.')) && behind.starts_with('.')
-    })
 }
 
 impl<O, P> Grouped<O, P> {

@@ -56,8 +56,8 @@ impl Trainer<'_> {
     /// It takes the checkpoints that [`Session::restore`](crate::Session::restore) takes: of trainers and of sessions, and one of a tape's
     /// optimiser whose leaves and states have the names that they have here.
     ///
-    /// It takes its own at any time, and those of a trainer of the same functions that has planned other batches: the counts of a parameter that
-    /// only some steps reach, and the seed and the count of steps that random draws need, wait for a plan that has them.
+    /// It takes its own at any time, and those of a trainer of the same functions that has planned other batches: the states of parameters and
+    /// groups that only some steps reach, and the seed and the count of steps that random draws need, wait for a plan that has them.
     ///
     /// Errors, after which nothing is changed: as [`Session::restore`](crate::Session::restore). Values that do not fit a function that is
     /// planned later are an error when it is. The states of its optimiser must be those that the checkpoint has of it, no more and no fewer, of the parameters that both have: a
@@ -72,8 +72,8 @@ impl Trainer<'_> {
         let (rates, restored) = (waiting_rates(checkpoint)?, Restored::of(checkpoint)?);
         let reach = self.restored_reach(checkpoint)?;
         let lacking = self.lacking_counts(&reach, checkpoint.weights())?;
-        let counts = self.counts_to_come(&reach);
-        let may_wait = |state: &str| counts.contains(state) || OF_NO_OPTIMISER.contains(&state);
+        let states = self.states_to_come(&reach, checkpoint);
+        let may_wait = |state: &str| states.contains(state) || OF_NO_OPTIMISER.contains(&state);
         self.session.restore_where(steps_are_known, &may_wait, checkpoint, &lacking)?;
         self.restore_reach(reach);
         self.restored = Some(restored);

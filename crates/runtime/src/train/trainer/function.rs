@@ -126,7 +126,7 @@ pub(super) struct Wanted<'w> {
     pub(super) at_times: &'w BTreeSet<String>,
     /// What plans of the function's steps update, as far as there were such.
     pub(super) reached: &'w [Missed],
-    /// The parameters that other plans have declared to be trained.
+    /// The parameters that other plans have declared to be trained, or that wait for a plan.
     pub(super) known: &'w [String],
 }
 

@@ -60,7 +60,8 @@ impl Trainer<'_> {
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
         let matched = &self.functions[number].matched;
         let precision = self.precision.with_matched(matched);
-        let trainable: Vec<String> = self.session.trainable_names().map(str::to_owned).collect();
+        let known = self.session.trainable_names().chain(self.session.waiting_names());
+        let trainable: Vec<String> = known.map(str::to_owned).collect();
         let reached = self.reached_so_far(number);
         let planned = |at_times: &BTreeSet<String>| {
             let wanted = Wanted {

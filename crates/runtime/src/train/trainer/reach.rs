@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arenagrad_graph::{Graph, Init};
 use serde_json::{Map, Value, json};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -14,7 +15,7 @@ use crate::error::Error;
 use crate::session::Prepared;
 use crate::tensor::Tensor;
 use crate::train::request::SharedCount;
-use crate::train::trained::Missed;
+use crate::train::trained::{Missed, Trained};
 use crate::train::trainer::Trainer;
 use crate::train::trainer::function::{Body, Parts};
 use crate::weights::Weights;
@@ -118,7 +119,7 @@ impl Trainer<'_> {
         let known = self.functions[number].reach.known.iter();
         let of_name = |name: &String| {
             let (shape, storage) = self.session.described(name)?;
-            Some(Missed { name: name.clone(), shape: shape.clone(), dtype: storage.value() })
+            Some(Missed { name: name.clone(), shape, dtype: storage.value() })
         };
         known.filter_map(of_name).collect()
     }
@@ -193,14 +194,36 @@ impl Trainer<'_> {
         lacking.map(|count| Ok((count.own, weights.get(&count.name)?))).collect()
     }
 
-    /// The names of the counts that plans of the present optimisers have or will have as a parameter's own, when functions reach what a
-    /// checkpoint says. That of a parameter whose plan was given up is no state of the session until the next plan has it.
-    pub(super) fn counts_to_come(&self, reaches: &[Reach]) -> BTreeSet<String> {
-        let functions = self.functions.iter().zip(reaches);
-        let counts = functions.flat_map(|(function, restored)| {
-            restored.at_times.iter().filter_map(|name| function.reach.shared.get(name)).flatten()
-        });
-        counts.map(|count| count.own.clone()).collect()
+    /// The names of the states that the present optimisers have or will have, when functions reach what a checkpoint says: those of parameters and of groups
+    /// that no plan has asked for yet are none of the session's until one does.
+    pub(super) fn states_to_come(&self, reaches: &[Reach], checkpoint: &Checkpoint) -> BTreeSet<String> {
+        let described = |name: &str| {
+            let of_checkpoint = || {
+                let value = checkpoint.tensor(name).ok().filter(|_| checkpoint.weights().contains(name))?;
+                Some((value.shape().clone(), value.storage()))
+            };
+            self.session.described(name).or_else(of_checkpoint)
+        };
+        let mut states = BTreeSet::new();
+        for (function, reach) in self.functions.iter().zip(reaches) {
+            let Body::Training { name, optimizer, .. } = &function.body else { continue };
+            let graph = Graph::new();
+            let mut trained = Vec::new();
+            for parameter in &reach.known {
+                let Some((shape, storage)) = described(parameter) else { continue };
+                let dtype = storage.value();
+                let present = graph.parameter_of(parameter, &shape, dtype, Init::Constant(0.0));
+                let mut one = Trained::new(parameter.clone(), present, graph.zeros(&shape, dtype));
+                one.settings.counts_alone = reach.at_times.contains(parameter);
+                trained.push(one);
+            }
+            // An optimiser that refuses them says so when a step is planned.
+            if graph.under_prefix(name, || optimizer.update(&graph, &trained)).is_ok() {
+                let declared = graph.declarations().into_iter().skip(trained.len());
+                states.extend(declared.map(|state| state.name));
+            }
+        }
+        states
     }
 
     /// Goes on from what a checkpoint notes, and gives up the plans in which parameters share what they count alone from now on.
