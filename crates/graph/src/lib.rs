@@ -56,6 +56,7 @@ mod mark;
 #[doc(hidden)]
 pub mod message;
 mod method;
+mod multi_function;
 pub mod nn;
 mod node;
 mod op;
@@ -106,6 +107,7 @@ pub use integers::{I8, I64, U8};
 pub use layers::AppliedLayer;
 pub use lender::{Lender, Wanted};
 pub use mark::Mark;
+pub use multi_function::{MultiFunction, Packed};
 pub use node::{Node, NodeId, Origin};
 pub use op::{
     Arrangement, Assembly, AttentionBackward, AttentionNode, AttentionResult, BinaryFunction, BinaryRow,

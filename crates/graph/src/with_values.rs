@@ -3,7 +3,7 @@
 //! Invariants: values hold for as long as the closure runs that they were given with, also if that panics; of values of one name those
 //! that were given last are found. Nothing that has a value is declared.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::arena::Graph;
 use crate::dtype::DType;
@@ -16,6 +16,8 @@ use crate::shape::Shape;
 #[derive(Debug, Default)]
 pub(crate) struct GivenValues {
     values: Vec<GivenValue>,
+    /// Where the last value of each name stands.
+    last: HashMap<String, usize>,
     /// The names of all that was asked for since the first of the values was given.
     asked_for: Vec<String>,
 }
@@ -26,6 +28,25 @@ struct GivenValue {
     /// None of an expression whose mistake the graph keeps.
     node: Option<NodeId>,
     origin: Origin,
+    /// Where the value of its name stands that it hides.
+    hidden: Option<usize>,
+}
+
+impl GivenValues {
+    fn give(&mut self, name: String, node: Option<NodeId>, origin: Origin) {
+        let hidden = self.last.insert(name.clone(), self.values.len());
+        self.values.push(GivenValue { name, node, origin, hidden });
+    }
+
+    /// Takes all but the first `count` values back.
+    fn truncate(&mut self, count: usize) {
+        for GivenValue { name, hidden, .. } in self.values.drain(count..).rev() {
+            match hidden {
+                Some(place) => self.last.insert(name, place),
+                None => self.last.remove(&name),
+            };
+        }
+    }
 }
 
 impl Graph {
@@ -60,7 +81,7 @@ impl Graph {
         impl Drop for Ended<'_> {
             fn drop(&mut self) {
                 let mut given = self.0.given_values.borrow_mut();
-                given.values.truncate(self.1);
+                given.truncate(self.1);
                 if given.values.is_empty() {
                     given.asked_for.clear();
                 }
@@ -80,7 +101,7 @@ impl Graph {
             }
             let value = self.at(origin, || self.require(*value, "with_values").and_then(Expr::id));
             let node = value.map_err(|error| self.finish(Err(error))).ok();
-            self.given_values.borrow_mut().values.push(GivenValue { name, node, origin });
+            self.given_values.borrow_mut().give(name, node, origin);
         }
         let result = build();
         let unasked = {
@@ -106,7 +127,7 @@ impl Graph {
                 return None;
             }
             given.asked_for.push(name.to_owned());
-            let value = given.values.iter().rev().find(|value| value.name == name)?;
+            let value = &given.values[*given.last.get(name)?];
             (value.node, value.origin)
         };
         let Some(node) = node else { return Some(Expr::poisoned(self)) };

@@ -31,6 +31,7 @@ mod messages_loops;
 mod messages_order;
 mod messages_pooling;
 mod messages_views;
+mod multi_functions;
 mod nn;
 mod nn_operators;
 mod origins;

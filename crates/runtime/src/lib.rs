@@ -34,7 +34,7 @@
 //! | the same without blocking, as a page in a browser must | [`Pending`] |
 //! | define-by-run | [`Tape`], [`GradientTape`] |
 //! | formulas as text | [`parse`], [`Formula`], [`Lambdified`] |
-//! | functions with gradients of one's own | [`Function`] |
+//! | functions with gradients of one's own | [`Function`], [`MultiFunction`] |
 //! | numerical checks of gradients | [`check`] |
 //! | the loop around a trainer, its files and its page | `fit` |
 //! | how long each step of a plan takes | `profile` |
@@ -113,8 +113,8 @@ pub use arenagrad_graph::symbolic::{self, Formula, parse};
 pub use arenagrad_graph::{
     AlignedVec, Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,
     CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Half, Init, IntoExpr,
-    MatrixNorm, Mode, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction, RotaryEmbedding,
-    RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
+    MatrixNorm, Mode, MultiFunction, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction,
+    RotaryEmbedding, RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
 };
 pub use arenagrad_graph::{AxisIndex, AxisIndices, GridOrder, Position, ScatterReduction};
 pub use arenagrad_graph::{

@@ -262,3 +262,28 @@ fn leaves_of_two_dtypes() {
         assert_eq!(state_named(&optimizer, "updates"), Some(vec![6.0]));
     }
 }
+
+/// What a group counts has the dtype of its widest leaf, also while a step misses that one.
+#[test]
+fn counts_of_a_group_are_as_wide_as_its_widest_leaf() {
+    let tape = Tape::new(Device::cpu());
+    let narrow = tape.leaf(Tensor::scalar(1.0f32)).requires_grad().named("g.narrow");
+    let wide = tape.leaf(Tensor::scalar(1.0f64)).requires_grad().named("g.wide");
+    let other = tape.leaf(Tensor::scalar(1.0f32)).requires_grad().named("other");
+    let grouped = Sgd::new(0.1).group("g", "g", Adam::new(0.1).schedule(Exponential::new(0.5)));
+    let mut optimizer = TapeOptimizer::new(&tape, &[&narrow, &wide, &other], grouped).unwrap();
+    for reached in [[true; 3], [false, false, true], [true, false, true], [false, true, true], [true; 3]] {
+        optimizer.zero_grad();
+        for leaf in [&narrow, &wide, &other].into_iter().zip(reached).filter_map(|(leaf, is)| is.then_some(leaf)) {
+            leaf.square().backward().unwrap();
+        }
+        optimizer.step().unwrap();
+    }
+    let states = optimizer.state().unwrap();
+    let counts: Vec<_> = states.iter().filter(|(name, _)| name.ends_with("updates")).collect();
+    assert_eq!(counts.len(), 3, "{counts:?}");
+    for (name, value) in counts {
+        let expected = if name == "g.updates" { 5.0 } else { 3.0 };
+        assert_eq!((value.dtype(), value.to_f64_vec()), (DType::F64, vec![expected]), "{name}");
+    }
+}

@@ -138,6 +138,7 @@ pub(crate) struct PlacedStep {
     pub(crate) inputs: Vec<u32>,
     pub(crate) outputs: Vec<u32>,
     /// How many elements of its inputs' buffers, and of its outputs', are its own: a buffer is as large as the largest of all that it holds.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "choices are measured on a GPU alone"))]
     pub(crate) elements: [Vec<usize>; 2],
 }
 

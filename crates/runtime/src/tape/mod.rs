@@ -30,6 +30,7 @@ mod backward;
 mod gradient_tape;
 mod kept;
 mod methods;
+mod multi_function;
 mod operators;
 mod optimizer;
 mod parameters;

@@ -201,7 +201,6 @@ impl TapeOptimizer {
                 .collect(),
             optimizer: &*self.optimizer,
             number: self.number,
-            scalar_dtype: self.members.scalar_dtype(),
             leaves: leaves.len(),
             missed: &|| {
                 let missed = leaves.iter().zip(&active).filter(|(leaf, active)| leaf.is_trained && !**active);

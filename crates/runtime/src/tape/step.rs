@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::{Rc, Weak};
 
-use arenagrad_graph::{DType, DeclarationKind, Extracted, Init, NodeId, Origin};
+use arenagrad_graph::{DeclarationKind, Extracted, Init, NodeId, Origin};
 
 use crate::error::Error;
 use crate::plan::{Plan, Request, Target};
@@ -31,8 +31,6 @@ pub(crate) struct Update<'a> {
     pub(crate) optimizer: &'a dyn Optimizer,
     /// What identifies the optimiser.
     pub(crate) number: u64,
-    /// The dtype of its scalars.
-    pub(crate) scalar_dtype: DType,
     /// How many leaves it has, and those that it trains and does not update now.
     pub(crate) leaves: usize,
     pub(crate) missed: &'a dyn Fn() -> Vec<Missed>,
@@ -362,7 +360,7 @@ impl Work {
         key.push(self.updated.len() as u64);
         key.extend(self.overwritten.iter().map(|number| u64::from(*number)));
         if let Some(update) = update {
-            key.extend([u64::from(update.scalar_dtype == DType::F64), update.leaves as u64]);
+            key.push(update.leaves as u64);
             key.extend(update.members.iter().map(|member| u64::from(member.counts_alone)));
         }
         key
@@ -383,8 +381,8 @@ impl Work {
         let (gradients, parameters) = rest.split_at(self.read.len());
         let mut members: HashMap<&str, u32> = HashMap::new();
         let mut updates = Vec::new();
-        if let Some(Update { members: updated, optimizer, origin, scalar_dtype, missed, .. }) = update {
-            let missed = Rc::new(MissedOfStep { parameters: missed(), ..MissedOfStep::default() });
+        if let Some(Update { members: updated, optimizer, origin, missed, .. }) = update {
+            let missed = MissedOfStep::new(missed());
             let numbers = &self.overwritten[next.len()..];
             members.extend(updated.iter().map(|member| member.name).zip(numbers.iter().copied()));
             let nodes = parameters.iter().zip(gradients);
@@ -394,8 +392,7 @@ impl Work {
                 .map(|(Member { name, counts_alone, .. }, (parameter, gradient))| {
                     let (parameter, gradient) = (graph.expr(*parameter), graph.expr(*gradient));
                     let mut one = Trained::new(*name, parameter, gradient);
-                    (one.settings.counts_alone, one.settings.scalar_dtype) = (*counts_alone, *scalar_dtype);
-                    one.settings.missed = missed.clone();
+                    (one.settings.counts_alone, one.settings.missed) = (*counts_alone, missed.clone());
                     one
                 })
                 .collect();

@@ -423,7 +423,7 @@ fn reserved(error: Error, before: &[Declaration]) -> Error {
 /// The dtype of the scalars of an optimiser: f64 if a parameter is, be it one that this step does not reach.
 pub(crate) fn scalar_dtype(trained: &[Trained<'_>]) -> Result<DType, Error> {
     for Trained { parameter, settings, .. } in trained {
-        if settings.scalar_dtype == DType::F64 || parameter.dtype()? == DType::F64 {
+        if settings.missed.has_wide || parameter.dtype()? == DType::F64 {
             return Ok(DType::F64);
         }
     }

@@ -2,9 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashSet};
-use std::rc::Rc;
 
-use arenagrad_graph::{DType, Expr, Graph, NodeId, Origin};
+use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
 use crate::error::Error;
 use crate::plan::Request;
@@ -134,15 +133,13 @@ impl Optimizer for UnderPrefix<'_> {
     fn update<'g>(&self, graph: &'g Graph, trained: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
         let names: HashSet<&str> = trained.iter().map(|one| one.name.as_str()).collect();
         let missed = self.reached.iter().filter(|known| !names.contains(known.name.as_str())).cloned();
-        let missed = Rc::new(MissedOfStep { parameters: missed.collect(), ..MissedOfStep::default() });
-        let is_wide = missed.parameters.iter().any(|missed| missed.dtype == DType::F64);
+        let missed = MissedOfStep::new(missed.collect());
         let trained: Vec<Trained<'g>> = trained
             .iter()
             .map(|one| {
                 let mut one = one.clone();
                 one.settings.counts_alone = self.reached_at_times.contains(&one.name);
                 one.settings.missed = missed.clone();
-                one.settings.scalar_dtype = if is_wide { DType::F64 } else { DType::F32 };
                 one
             })
             .collect();

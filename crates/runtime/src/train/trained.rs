@@ -43,8 +43,6 @@ pub(crate) struct Settings {
     pub(crate) counts_alone: bool,
     /// The parameters that other steps of the optimiser update, and this one does not reach.
     pub(crate) missed: Rc<MissedOfStep>,
-    /// The dtype of the optimiser's scalars where no parameter of this step asks for a wider one.
-    pub(crate) scalar_dtype: DType,
     /// The counts and the like that the optimiser has for all its parameters, and that go on whichever of these a step reaches.
     pub(crate) scalars: Rc<RefCell<HashSet<NodeId>>>,
     /// What the optimiser keeps of it, and of which counts.
@@ -68,6 +66,8 @@ pub(crate) struct KeptOfOne {
 #[derive(Debug, Default)]
 pub(crate) struct MissedOfStep {
     pub(crate) parameters: Vec<Missed>,
+    /// Whether one of them is f64.
+    pub(crate) has_wide: bool,
     /// Whether the optimiser's update depends on them.
     pub(crate) is_asked: Cell<bool>,
 }
@@ -78,6 +78,13 @@ pub(crate) struct Missed {
     pub(crate) name: String,
     pub(crate) shape: Shape,
     pub(crate) dtype: DType,
+}
+
+impl MissedOfStep {
+    pub(crate) fn new(parameters: Vec<Missed>) -> Rc<Self> {
+        let has_wide = parameters.iter().any(|missed| missed.dtype == DType::F64);
+        Rc::new(MissedOfStep { parameters, has_wide, is_asked: Cell::new(false) })
+    }
 }
 
 /// A schedule, and what came of it.
@@ -141,8 +148,8 @@ impl<'g> Trained<'g> {
         let Missed { name, shape, dtype } = missed;
         let zeros = || graph.zeros(shape, *dtype);
         let mut one = Trained::new(name.clone(), zeros(), zeros());
-        let Settings { group, schedules, scalar_dtype, missed, scalars, .. } = self.settings.clone();
-        one.settings = Settings { group, schedules, scalar_dtype, missed, scalars, ..Settings::default() };
+        let Settings { group, schedules, missed, scalars, .. } = self.settings.clone();
+        one.settings = Settings { group, schedules, missed, scalars, ..Settings::default() };
         one
     }
 
@@ -199,7 +206,6 @@ impl Default for Settings {
             updated: Rc::default(),
             counts_alone: false,
             missed: Rc::default(),
-            scalar_dtype: DType::F32,
             scalars: Rc::default(),
             kept: Rc::default(),
         }

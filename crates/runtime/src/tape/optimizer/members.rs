@@ -12,7 +12,7 @@ use arenagrad_graph::{DType, DeclarationKind, Graph, Init, Origin, Shape, Storag
 use crate::error::Error;
 use crate::tape::Inner;
 use crate::tape::record::Record;
-use crate::train::trained::Missed;
+use crate::train::trained::{Missed, MissedOfStep};
 use crate::train::{Optimizer, Trained, append_update};
 
 /// The leaves of an optimiser and its states.
@@ -225,12 +225,15 @@ impl Members {
         origin: Origin,
     ) -> Result<(Vec<State>, Counts), Error> {
         let graph = Graph::new();
+        let asked: HashSet<usize> = members.iter().copied().collect();
+        let others = self.leaves.iter().enumerate().filter(|(place, leaf)| leaf.is_trained && !asked.contains(place));
+        let others = MissedOfStep::new(others.map(|(_, leaf)| leaf.described()).collect());
         let mut trained = Vec::with_capacity(members.len());
         for Leaf { name, shape, dtype, counts_alone, .. } in members.iter().map(|&place| &self.leaves[place]) {
             let parameter = graph.at(origin, || graph.parameter_of(name, shape, *dtype, Init::Constant(0.0)));
             let mut one = Trained::new(name.clone(), parameter, graph.zeros(shape, *dtype));
             one.settings.counts_alone = *counts_alone || count_alone;
-            one.settings.scalar_dtype = self.scalar_dtype();
+            one.settings.missed = others.clone();
             trained.push(one);
         }
         append_update(&graph, &trained, optimizer, &[], origin)?;

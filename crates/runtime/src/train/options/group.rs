@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use arenagrad_graph::{DType, Expr, Graph};
+use arenagrad_graph::{Expr, Graph};
 
 use crate::error::Error;
 use crate::train::trained::{Missed, MissedOfStep};
@@ -37,19 +37,13 @@ pub(crate) fn parts<'g>(
     all.is_asked.set(true);
     [true, false].map(|first| {
         let missed = all.parameters.iter().filter(|missed| is_first_missed(missed) == first).cloned();
-        let missed = Rc::new(MissedOfStep { parameters: missed.collect(), ..MissedOfStep::default() });
-        let own: Vec<Trained<'g>> = trained.iter().filter(|one| is_first(one) == first).cloned().collect();
-        // Scalars have the dtype that all parameters of the part ask for, be they of this step or of others.
-        let is_wide = |dtype: DType| dtype == DType::F64;
-        let has_wide = own.iter().any(|one| one.parameter.dtype().is_ok_and(is_wide));
-        let is_wide = has_wide || missed.parameters.iter().any(|missed| is_wide(missed.dtype));
+        let missed = MissedOfStep::new(missed.collect());
         let tell = |mut one: Trained<'g>| {
             one.settings.missed = missed.clone();
-            one.settings.scalar_dtype = if is_wide { DType::F64 } else { DType::F32 };
             one
         };
         Part {
-            trained: own.into_iter().map(tell).collect(),
+            trained: trained.iter().filter(|one| is_first(one) == first).cloned().map(tell).collect(),
             any: trained.first().cloned().map(tell),
             missed: missed.clone(),
         }
