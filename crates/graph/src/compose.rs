@@ -50,6 +50,7 @@ mod random;
 pub(crate) mod recurrent;
 mod resample;
 mod rotary;
+mod rotary_scaling;
 mod scatters;
 mod shuffles;
 mod smooth;
@@ -76,6 +77,7 @@ pub use matrix_norms::MatrixNorm;
 pub use padding::PadMode;
 pub use pooling::{PerAxis, Pooling};
 pub use rotary::{RotaryEmbedding, RotaryPairs};
+pub use rotary_scaling::RotaryScaling;
 pub use scatters::ScatterReduction;
 
 use crate::arena::Graph;

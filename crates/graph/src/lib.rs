@@ -88,7 +88,8 @@ pub use bf16::Bf16;
 pub use body::{Body, ScanResult};
 pub use compose::{
     Attention, AxisNumbers, Convolution, ConvolutionPadding, ConvolutionTranspose, CrossEntropy, Ctc, Gelu, GridOrder,
-    MatrixNorm, PoissonNll, Reduction, RotaryEmbedding, RotaryPairs, ScatterReduction, SlidingBlocks, TripletMargin,
+    MatrixNorm, PoissonNll, Reduction, RotaryEmbedding, RotaryPairs, RotaryScaling, ScatterReduction, SlidingBlocks,
+    TripletMargin,
 };
 pub use compose::{
     BagMode, Embedding, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,

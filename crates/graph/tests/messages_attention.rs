@@ -1,6 +1,6 @@
 //! Attention and rotary positions, called with something wrong: what the messages say.
 
-use arenagrad_graph::{Attention, DType, Graph, GraphError, RotaryEmbedding};
+use arenagrad_graph::{Attention, DType, Graph, GraphError, RotaryEmbedding, RotaryScaling};
 
 const GROUPED: Attention = Attention { is_causal: false, scale: None, enable_gqa: true };
 
@@ -93,6 +93,17 @@ fn rotary_positions() {
     );
     let _ = x.rotary_embedding(None, RotaryEmbedding { theta: -1.0, ..options });
     assert_eq!(message(&g, count), "rotary_embedding: theta is -1, but a positive number is needed");
+    let _ = x.rotary_embedding(None, RotaryEmbedding { scaling: RotaryScaling::Linear { factor: 0.0 }, ..options });
+    assert_eq!(message(&g, count), "rotary_embedding: the factor of a scaling is 0, but a positive number is needed");
+    let scaling = RotaryScaling::Llama3 {
+        factor: 8.0,
+        low_frequency_factor: 4.0,
+        high_frequency_factor: 1.0,
+        original_positions: 8192,
+    };
+    let _ = x.rotary_embedding(None, RotaryEmbedding { scaling, ..options });
+    let expected = "the high frequency factor is 1, but more than the low frequency factor is needed";
+    assert_eq!(message(&g, count), format!("rotary_embedding: {expected}"));
 }
 
 #[test]

@@ -114,7 +114,7 @@ pub use arenagrad_graph::{
     AlignedVec, Attention, Axes, Bf16, CompareFunction, Context, Convolution, ConvolutionPadding, ConvolutionTranspose,
     CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Half, Init, IntoExpr,
     MatrixNorm, Mode, MultiFunction, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction,
-    RotaryEmbedding, RotaryPairs, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
+    RotaryEmbedding, RotaryPairs, RotaryScaling, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
 };
 pub use arenagrad_graph::{AxisIndex, AxisIndices, GridOrder, Position, ScatterReduction};
 pub use arenagrad_graph::{

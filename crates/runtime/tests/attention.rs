@@ -408,7 +408,7 @@ fn rotary_positions_turn_pairs() {
         let x = g.input("x", [3, 4]);
         let halves = x.rotary_embedding(None, RotaryEmbedding { theta: 100.0, ..RotaryEmbedding::default() });
         let positions = g.literal([3], [0i32, 1, 2]);
-        let options = RotaryEmbedding { pairs: RotaryPairs::Interleaved, theta: 100.0 };
+        let options = RotaryEmbedding { pairs: RotaryPairs::Interleaved, theta: 100.0, ..RotaryEmbedding::default() };
         let interleaved = x.rotary_embedding(Some(positions), options);
         let elements: Vec<f64> = (0..12).map(|i| f64::from(i) - 5.0).collect();
         let given = Given::from([("x".to_owned(), elements.clone())]);

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
+use arenagrad::nn::{BatchNorm, Linear, Phase};
 use arenagrad::weights::{Weights, WeightsError};
-use arenagrad::{AdamW, Bf16, DType, Device, Error, F16, Graph, I64, Init, Session, Sgd, StorageType, Tensor};
+use arenagrad::{AdamW, Bf16, DType, Device, Error, F16, Graph, I64, Init, Session, Sgd, StorageType, Tensor, Trainer};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -118,6 +119,17 @@ fn names_are_transformed_one_behind_the_other() {
     assert_eq!(parts.names().collect::<Vec<_>>(), ["features.0.weight", "head_norm.gamma"]);
     assert!(parts.contains("head_norm.gamma") && !parts.contains("head.weight"));
     assert_eq!(parts.prefix("a.").names().next(), Some("a.features.0.weight"));
+    // The dot that only joins a module's name goes with it.
+    assert_eq!(weights.clone().rename("module", "").names().next(), Some("features.0.weight"));
+    // Whoever picks out or converts nothing has mistaken a name; what may be there or not is renamed or left out.
+    assert!(weights.clone().rename("modul.", "").without(["heads"]).to_bytes().is_ok());
+    for mistaken in
+        [weights.clone().select(["module.head", "modul"]), weights.clone().cast("modul.*", StorageType::F16)]
+    {
+        let message = mistaken.to_bytes().unwrap_err().to_string();
+        assert!(message.contains("it matches no tensor; there are module.features.0.weight"), "{message}");
+    }
+    assert!(Weights::new().cast("*", StorageType::F16).to_bytes().is_ok());
 }
 
 #[test]
@@ -254,6 +266,12 @@ fn loading_is_strict_unless_it_is_said_not_to_be() {
     // A wrapping module is recognised.
     let message = session.load_weights(foreign().prefix("module.")).unwrap_err().to_string();
     assert!(message.contains(".rename(\"module.\", \"\")"), "{message}");
+    // And a module that the session's network is in.
+    let parts = || foreign().select(["norm"]).rename("norm.", "");
+    let message = session.load_weights(parts()).unwrap_err().to_string();
+    assert!(message.contains(".prefix(\"norm.\") helps"), "{message}");
+    let report = session.load_weights(parts().not_strict()).unwrap();
+    assert!(report.to_string().ends_with(".prefix(\"norm.\") helps"), "{report}");
     // Shapes must agree in either case; all of them are told, with both shapes.
     let reshaped = foreign().transpose("fc.weight").with("norm.running_mean", tensor([4], &[0.0; 4]));
     for weights in [reshaped.clone(), reshaped.not_strict().with("extra", tensor([1], &[1.0]))] {
@@ -404,4 +422,46 @@ fn a_parameter_of_the_name_of_a_state_is_one_of_the_network() {
     let weights = session.weights().unwrap();
     let names: Vec<&str> = weights.names().collect();
     assert_eq!(names, ["random_seed"]);
+}
+
+/// Batch norms count batches since PyTorch 0.4.1, whose strict loading takes the files of before.
+#[test]
+fn counts_of_batches_may_be_missing() {
+    let norm = BatchNorm::new("norm", 2);
+    let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+        norm.apply(inputs.get("x"), Phase::Training).square().sum(..)
+    });
+    let batch = tensor([3, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 7.0]);
+    trainer.step(&[("x", &batch)]).unwrap();
+    let weights = trainer.session().weights().unwrap();
+    let count = |trainer: &Trainer<'_>| trainer.session().parameter("norm.num_batches_tracked").unwrap().to_f64_vec();
+    let report = trainer.session_mut().load_weights(weights.clone().without(["norm.num_batches_tracked"])).unwrap();
+    assert_eq!((report.missing.len(), report.loaded.len(), count(&trainer)), (0, 4, vec![1.0]));
+    // No other state may.
+    assert!(trainer.session_mut().load_weights(weights.without(["norm.running_mean"])).is_err());
+}
+
+/// A file that is loaded before anything is planned has all that will be trained, or the first step says what it lacks.
+#[test]
+fn a_file_of_other_names_is_told_by_the_first_step() {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("of_other_names.safetensors");
+    let trainer = || {
+        let layer = Linear::new("layer", 2, 1);
+        Trainer::new(Device::cpu(), Sgd::new(0.1), move |inputs| layer.apply(inputs.get("x")).square().sum(..))
+    };
+    let batch = tensor([1, 2], &[1.0, 2.0]);
+    let mut first = trainer();
+    first.step(&[("x", &batch)]).unwrap();
+    let weights = first.session().weights().unwrap();
+    weights.clone().prefix("module.").save(&path).unwrap();
+    let mut other = trainer();
+    other.session_mut().load(&path).unwrap();
+    for _ in 0..2 {
+        let error = other.step(&[("x", &batch)]).unwrap_err();
+        let Error::MissingParameter { name, known, .. } = &error else { panic!("{error}") };
+        assert_eq!((name.as_str(), known.as_str()), ("layer.weight", "\"module.layer.bias\", \"module.layer.weight\""));
+    }
+    weights.save(&path).unwrap();
+    other.session_mut().load(&path).unwrap();
+    assert_eq!(other.step(&[("x", &batch)]).unwrap().loss, first.step(&[("x", &batch)]).unwrap().loss);
 }

@@ -1,5 +1,6 @@
 //! Rotary position embeddings: pairs of numbers turned by an angle that grows with the position.
 
+use crate::compose::rotary_scaling::RotaryScaling;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -16,6 +17,24 @@ pub enum RotaryPairs {
 }
 
 /// The options of rotary position embeddings; the default is that of Llama.
+///
+/// ```
+/// use arenagrad_graph::{RotaryEmbedding, RotaryScaling};
+///
+/// // Llama 3.2, by its config.json:
+/// let rotary = RotaryEmbedding {
+///     theta: 500_000.0,
+///     scaling: RotaryScaling::Llama3 {
+///         factor: 32.0,
+///         low_frequency_factor: 1.0,
+///         high_frequency_factor: 4.0,
+///         original_positions: 8192,
+///     },
+///     ..RotaryEmbedding::default()
+/// };
+/// # let g = arenagrad_graph::Graph::new();
+/// # assert!(g.input("q", [2, 8, 64]).rotary_embedding(None, rotary).check().is_ok());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use = "options do nothing until an embedding takes them"]
 pub struct RotaryEmbedding {
@@ -23,11 +42,13 @@ pub struct RotaryEmbedding {
     pub pairs: RotaryPairs,
     /// Pair `i` of `n` turns by `theta^(-i / n)` radians a position.
     pub theta: f64,
+    /// By what these frequencies are changed for more positions.
+    pub scaling: RotaryScaling,
 }
 
 impl Default for RotaryEmbedding {
     fn default() -> Self {
-        RotaryEmbedding { pairs: RotaryPairs::Halves, theta: 10_000.0 }
+        RotaryEmbedding { pairs: RotaryPairs::Halves, theta: 10_000.0, scaling: RotaryScaling::None }
     }
 }
 
@@ -38,9 +59,10 @@ impl<'g> Expr<'g> {
     /// `position * theta^(-2 i / depth)`, so that products of them depend on the distance of their positions (Su et al., "RoFormer", 2021).
     ///
     /// `positions` are numbers `[.., positions]`, i32 or of this dtype, whose axes in front broadcast to those of this expression; `None` counts
-    /// from 0. A pair `(a, b)` becomes `(a cos - b sin, a sin + b cos)`. The derivative turns back. Floats.
+    /// from 0. A pair `(a, b)` becomes `(a cos - b sin, a sin + b cos)`. The derivative turns back. [`RotaryScaling`] changes the angles. Floats.
     ///
-    /// Errors: less than rank 2; a depth that is not even; positions that do not broadcast, or bool; a theta that is not positive and finite.
+    /// Errors: less than rank 2; a depth that is not even; positions that do not broadcast, or bool; a theta that is not positive and finite; a scaling
+    /// with such a number.
     ///
     /// ```
     /// use arenagrad_graph::{Graph, RotaryEmbedding};
@@ -102,7 +124,10 @@ impl<'g> Expr<'g> {
         };
         let pairs = depth / 2;
         // Pair by pair on the host: exact to the last digit of the dtype, whatever a device's exponential gives.
-        let speeds: Vec<f64> = (0..pairs).map(|pair| options.theta.powf(-(2.0 * pair as f64) / depth as f64)).collect();
+        let (speeds, grows) = match options.scaling.frequencies(options.theta, pairs) {
+            Ok(found) => found,
+            Err((what, value, expected)) => return self.graph().refuse(OP, what, value, expected),
+        };
         let speeds = match dtype {
             DType::F64 => self.graph().literal([pairs], speeds),
             DType::F32 | DType::I32 | DType::Bool => {
@@ -110,7 +135,8 @@ impl<'g> Expr<'g> {
             }
         };
         let angles = positions.unsqueeze(-1) * speeds;
-        let (cosines, sines) = (angles.cos(), angles.sin());
+        let grown = |turned: Expr<'g>| if grows == 1.0 { turned } else { turned * grows };
+        let (cosines, sines) = (grown(angles.cos()), grown(angles.sin()));
         let in_pairs: [usize; 2] = match options.pairs {
             RotaryPairs::Halves => [2, pairs],
             RotaryPairs::Interleaved => [pairs, 2],

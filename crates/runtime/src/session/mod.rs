@@ -395,6 +395,7 @@ impl Session {
                 continue;
             }
             let parameter = self.parameters.find(name)?;
+            self.parameters.refuse_lacking(parameter)?;
             match &parameter.place {
                 Place::Device(_) => {}
                 Place::Unfit(error) => return Err(error.clone()),

@@ -1,5 +1,6 @@
 //! Plans over a session's parameters that somebody else keeps, one for each set of shapes that comes.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -17,6 +18,12 @@ use crate::session::{Prepared, Session};
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, under};
 use crate::weights::{Weights, WeightsError};
+
+/// What a file holds for parameters that are not known yet, and all names in it.
+pub(super) struct ForLater {
+    pub(super) values: Vec<(String, Waiting)>,
+    pub(super) names: HashSet<String>,
+}
 
 impl Session {
     /// A session without plans, of which others will train its parameters.
@@ -36,20 +43,21 @@ impl Session {
 
     /// What a file holds for parameters that this session does not know; nothing if the session's plans are its own. Nobody may ever ask for
     /// a tensor of a type that there is none of here, so that is told to who does.
-    pub(super) fn values_for_later(&self, path: &Path) -> Result<Option<Vec<(String, Waiting)>>, Error> {
+    pub(super) fn values_for_later(&self, path: &Path) -> Result<Option<ForLater>, Error> {
         if !self.has_outside_plans {
             return Ok(None);
         }
         let weights = Weights::open(path)?;
         let unknown = weights.names().filter(|name| self.parameters.get(name).is_none());
-        let waiting = unknown.map(|name| {
+        let values = unknown.map(|name| {
             let value = match weights.get(name) {
                 Err(error) if !is_of_tensor(&error) => return Err(error),
                 value => value,
             };
             Ok((name.to_owned(), Waiting { value, is_training_state: weights.is_training_state(name) }))
         });
-        waiting.collect::<Result<Vec<_>, Error>>().map(Some)
+        let values = values.collect::<Result<Vec<_>, Error>>()?;
+        Ok(Some(ForLater { values, names: weights.names().map(str::to_owned).collect() }))
     }
 
     /// Where a parameter or state was declared first; nothing if there is none of that name.

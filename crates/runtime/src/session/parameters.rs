@@ -4,6 +4,7 @@
 //! nothing: the value of one is made when somebody asks for it, or stands on the host since somebody gave it one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use arenagrad_graph::{Declaration, Init, Shape, StorageType};
 
@@ -31,6 +32,8 @@ pub(super) struct Parameters {
     untrained: HashSet<String>,
     /// Whether a file or a checkpoint was read, whose values wait.
     is_filled: bool,
+    /// The file that the values came from that wait, and the names in it.
+    file: Option<(PathBuf, HashSet<String>)>,
     /// Whether somebody else adds plans, so that there may be parameters later where there are none.
     pub(super) may_come_later: bool,
 }
@@ -83,7 +86,7 @@ impl Parameters {
     pub(super) fn new(seed: u64, trains: bool) -> Self {
         let (prefixes, waiting, waiting_given) = (Vec::new(), BTreeMap::new(), Given::Checkpoint);
         let (list, by_name, untrained) = (Vec::new(), HashMap::new(), HashSet::new());
-        let (is_filled, may_come_later) = (false, false);
+        let (is_filled, file, may_come_later) = (false, None, false);
         Parameters {
             list,
             by_name,
@@ -94,6 +97,7 @@ impl Parameters {
             waiting_given,
             untrained,
             is_filled,
+            file,
             may_come_later,
         }
     }
@@ -196,7 +200,26 @@ impl Parameters {
     pub(super) fn set_waiting(&mut self, values: impl IntoIterator<Item = (String, Waiting)>, given: Given) {
         self.waiting_given = given;
         self.is_filled = true;
+        self.file = None;
         self.waiting = values.into_iter().collect();
+    }
+
+    /// Notes that these are the names in the file that the values came from which wait.
+    pub(super) fn note_file(&mut self, path: &Path, names: HashSet<String>) {
+        self.file = Some((path.to_owned(), names));
+    }
+
+    /// Refuses a parameter that is to be trained from its first value although a file was read, which was to have them all.
+    pub(super) fn refuse_lacking(&self, parameter: &Parameter) -> Result<(), Error> {
+        match (&self.file, &parameter.place) {
+            (Some((path, names)), Place::Initial(_)) if parameter.trainable && !names.contains(&parameter.name) => {
+                let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
+                known.sort_unstable();
+                let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
+                Err(Error::MissingParameter { path: path.clone(), name, shape, known: listed(known.into_iter()) })
+            }
+            (_, Place::Initial(_) | Place::Host(_) | Place::Device(_) | Place::Unfit(_)) => Ok(()),
+        }
     }
 
     /// The value that waits for a parameter of that name, if one does.

@@ -82,6 +82,7 @@ impl Session {
     ///
     /// A trainer's session does not know all its parameters yet: what else the file holds waits there until a function declares a
     /// parameter of its name, and is converted and checked then ([`Session::waiting_names`]); so is one of a type that there are no tensors of.
+    /// Parameters that are trained and not in the file are an error of the first step that needs them.
     ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].
@@ -123,7 +124,8 @@ impl Session {
             self.parameters.note_given(&name);
         }
         if let Some(later) = later {
-            self.parameters.set_waiting(later, Given::File(path.to_owned()));
+            self.parameters.set_waiting(later.values, Given::File(path.to_owned()));
+            self.parameters.note_file(path, later.names);
         }
         self.distrust();
         Ok(())

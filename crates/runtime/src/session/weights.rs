@@ -18,7 +18,7 @@ impl Session {
     /// its value; [`Session::load`] reads that too, from a file that a session wrote.
     ///
     /// Strict unless [`Weights::not_strict`] says otherwise: every parameter and state that a plan of this session needs must have a tensor, and
-    /// every tensor a parameter. Parameters that the session knows and that no plan needs take a tensor that is there. Floats of any
+    /// every tensor a parameter. The counts of batches that batch norms keep may be missing, as in files of old. Parameters that the session knows and that no plan needs take a tensor that is there. Floats of any
     /// width are converted to what the parameter holds, rounded to nearest; integers to integers that hold them, and to floats that are
     /// equal to them. What was done is reported.
     ///
@@ -54,7 +54,7 @@ impl Session {
                 storage: parameter.storage,
                 need: match &parameter.place {
                     _ if parameter.is_training_state => Need::Kept,
-                    Place::Device(_) => Need::Required,
+                    Place::Device(_) => Need::of_network(&parameter.name, &parameter.shape, parameter.storage),
                     Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => Need::Optional,
                 },
             })

@@ -1,5 +1,6 @@
 //! What can be wrong with named tensors that is not wrong with their file.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -97,11 +98,9 @@ impl fmt::Display for WeightsMismatch {
         if !unused.is_empty() {
             write!(f, "{separator}unused are {}", with_shapes(unused))?;
         }
-        if let Some(prefix) = common_prefix(missing, unused) {
-            return write!(
-                f,
-                "; the unused names are the missing ones behind {prefix:?}, so .rename({prefix:?}, \"\") helps"
-            );
+        let names = |list: &'_ [(String, Shape)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        if let Some(hint) = hint(&names(missing), &names(unused)) {
+            return write!(f, "; {hint}");
         }
         if missing.is_empty() && unused.is_empty() {
             return write!(f, "; transpose, leave out or rename the tensors");
@@ -126,17 +125,28 @@ pub(super) fn first_of(texts: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// What stands before every missing name among the unused ones, as a wrapping module puts it there.
-fn common_prefix(missing: &[(String, Shape)], unused: &[(String, Shape)]) -> Option<String> {
-    let (first, _) = missing.first()?;
-    let is_one = |prefix: &str| {
-        missing.iter().all(|(name, _)| unused.iter().any(|(other, _)| other.strip_prefix(prefix) == Some(name)))
-    };
-    unused
-        .iter()
-        .filter_map(|(name, _)| name.strip_suffix(first.as_str()))
-        .find(|prefix| is_one(prefix))
-        .map(str::to_owned)
+/// What to do where names are missing and others unused, if that can be told from the names.
+pub(super) fn hint(missing: &[String], unused: &[String]) -> Option<String> {
+    if let Some(prefix) = common_prefix(missing, unused) {
+        let names = "the unused names are the missing ones";
+        return Some(format!("{names} behind {prefix:?}, so .rename({prefix:?}, \"\") helps"));
+    }
+    if let Some(prefix) = common_prefix(unused, missing) {
+        let names = "the missing names are the unused ones";
+        return Some(format!("{names} behind {prefix:?}, so .prefix({prefix:?}) helps"));
+    }
+    let has = |names: &[String], suffix: &str| names.iter().any(|name| name.ends_with(suffix));
+    let is_older = has(missing, ".parametrizations.weight.original0") && has(unused, "weight_g");
+    is_older.then(|| "the file has WeightNorm's older names, which WeightNorm::older_keys reads".to_owned())
+}
+
+/// What stands before each of some names among others, as a module puts it there that wraps the rest.
+fn common_prefix(names: &[String], others: &[String]) -> Option<String> {
+    let first = names.first()?;
+    let known: HashSet<&str> = others.iter().map(String::as_str).collect();
+    let is_one = |prefix: &str| names.iter().all(|name| known.contains(format!("{prefix}{name}").as_str()));
+    let prefixes = others.iter().filter_map(|name| name.strip_suffix(first.as_str()));
+    prefixes.filter(|prefix| !prefix.is_empty()).find(|prefix| is_one(prefix)).map(str::to_owned)
 }
 
 /// What an error calls the names that there are.

@@ -226,8 +226,8 @@ fn other_format(begin: &[u8]) -> Option<String> {
         return None;
     };
     Some(format!(
-        "it is of another format: {what}; in Python, `safetensors.torch.save_file(torch.load(path, weights_only=True), \
-         \"model.safetensors\")` converts a state_dict"
+        "it is of another format: {what}; in Python, `safetensors.torch.save_file({{name: tensor.clone() for \
+         name, tensor in torch.load(path, weights_only=True).items()}}, \"model.safetensors\")` converts a state_dict"
     ))
 }
 

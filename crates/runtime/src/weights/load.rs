@@ -7,7 +7,7 @@ use arenagrad_graph::{Shape, StorageType};
 
 use crate::error::Error;
 use crate::tensor::Tensor;
-use crate::weights::error::first_of;
+use crate::weights::error::{first_of, hint};
 use crate::weights::{Held, ShapeMismatch, Weight, Weights, WeightsError, WeightsMismatch};
 
 /// A parameter or state that tensors may be for.
@@ -57,6 +57,16 @@ pub struct ConvertedWeight {
     pub to: StorageType,
 }
 
+impl Need {
+    /// That of a parameter or state of a network which a plan uses.
+    pub(crate) fn of_network(name: &str, shape: &Shape, storage: StorageType) -> Need {
+        // Batch norms count batches since PyTorch 0.4.1. Files from before and from elsewhere do not, and PyTorch takes them strictly.
+        let is_part = name.rsplit('.').next() == Some("num_batches_tracked");
+        let counts_batches = is_part && shape.rank() == 0 && storage == StorageType::I64;
+        if counts_batches { Need::Optional } else { Need::Required }
+    }
+}
+
 impl fmt::Display for ConvertedWeight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} from {} to {}", self.name, self.from, self.to)
@@ -72,6 +82,9 @@ impl fmt::Display for LoadReport {
         }
         if !unused.is_empty() {
             write!(f, "\nunused ({}): {}", unused.len(), first_of(unused.iter().cloned()))?;
+        }
+        if let Some(hint) = hint(missing, unused) {
+            write!(f, "\n{hint}")?;
         }
         if !converted.is_empty() {
             write!(f, "\nconverted ({}): {}", converted.len(), first_of(converted.iter().map(ToString::to_string)))?;

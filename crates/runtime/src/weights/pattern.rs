@@ -39,7 +39,10 @@ impl<'p> NamePattern<'p> {
     pub(crate) fn replaced(self, name: &str, to: &str) -> Option<String> {
         let parts = self.parts(name)?;
         if self.stars() == 0 {
-            return Some(format!("{to}{}", parts.concat()));
+            let behind = parts.concat();
+            // Without the name of a module its dot goes too.
+            let behind = if to.is_empty() { behind.strip_prefix('.').unwrap_or(&behind) } else { &behind };
+            return Some(format!("{to}{behind}"));
         }
         let mut parts = parts.into_iter();
         let mut replaced = String::with_capacity(name.len() + to.len());
@@ -115,6 +118,7 @@ mod tests {
         assert_eq!(renamed("backbone.", "", "backbone.0.weight").as_deref(), Some("0.weight"));
         assert_eq!(renamed("conv1", "a", "conv1.weight").as_deref(), Some("a.weight"));
         assert_eq!(renamed("conv1", "a", "conv1").as_deref(), Some("a"));
+        assert_eq!(renamed("module", "", "module.0.weight").as_deref(), Some("0.weight"));
         assert_eq!(renamed("conv1", "a", "conv10.weight"), None);
         assert_eq!(renamed("conv1", "a", "b.conv1"), None);
     }

@@ -18,7 +18,8 @@ use crate::weights::{Weight, Weights, WeightsError, element_bytes, error, storag
 /// with the place of the call.
 impl Weights {
     /// Renames what a pattern matches. For a pattern without `*` the begin of the name is replaced: `.rename("features.", "conv")`
-    /// makes `conv0.weight` of `features.0.weight`, and `.rename("module.", "")` takes a prefix away. Each `*` of `to` stands for what
+    /// makes `conv0.weight` of `features.0.weight`, and `.rename("module.", "")` takes a prefix away. A pattern that matches nothing renames nothing, so that files with and without such a
+    /// prefix may be read alike. Each `*` of `to` stands for what
     /// that of the pattern in its place matched, so there must be as many: `.rename("h.*.ln_1.*", "blocks.*.norm1.*")`. A `*` matches as
     /// few characters as it can, but for the last.
     #[must_use]
@@ -52,7 +53,7 @@ impl Weights {
         self.renamed(Origin::here(), "prefix", |name| Some(format!("{prefix}{name}")))
     }
 
-    /// Keeps the tensors that one of the patterns matches: `.select(["conv1", "conv2"])`.
+    /// Keeps the tensors that one of the patterns matches: `.select(["conv1", "conv2"])`. A pattern that matches none is a mistake.
     #[must_use]
     #[track_caller]
     pub fn select<'p>(self, patterns: impl IntoIterator<Item = &'p str>) -> Self {
@@ -95,7 +96,8 @@ impl Weights {
     }
 
     /// Converts the tensors of floats that a pattern matches: `.cast("*", StorageType::Bf16)` halves the file of a model in f32. Integers
-    /// and truth values stay as they are. Rounded to nearest, ties to even. Of several casts of one tensor the last counts, as if there were no other.
+    /// and truth values stay as they are. Rounded to nearest, ties to even. Of several casts of one tensor the last counts, as if there were no other. A pattern that
+    /// matches nothing is a mistake, as the file would be as large as before.
     #[must_use]
     #[track_caller]
     pub fn cast(mut self, pattern: &str, storage: StorageType) -> Self {
@@ -106,6 +108,10 @@ impl Weights {
                 false => Err(format!("floats are converted to floats, not to {storage}")),
             });
         match found {
+            Ok(found) if self.has_none(found) => {
+                let mistake = self.unmatched(origin, "cast", pattern);
+                self.mistaken(mistake)
+            }
             Ok(found) => {
                 let is_float =
                     |weight: &Weight| storage_named(weight.dtype()).is_some_and(|held| held.value().is_float());
@@ -153,15 +159,31 @@ impl Weights {
         is_wanted: bool,
     ) -> Self {
         let mut found = Vec::new();
-        for pattern in patterns {
-            match NamePattern::new(pattern) {
-                Ok(pattern) => found.push(pattern),
-                Err(reason) => return self.mistaken(pattern_mistake(origin, method, pattern, reason)),
+        for text in patterns {
+            let pattern = match NamePattern::new(text) {
+                Ok(pattern) => pattern,
+                Err(reason) => return self.mistaken(pattern_mistake(origin, method, text, reason)),
+            };
+            if is_wanted && self.has_none(pattern) {
+                let mistake = self.unmatched(origin, method, text);
+                return self.mistaken(mistake);
             }
+            found.push(pattern);
         }
         self.list.retain(|weight| found.iter().any(|pattern| pattern.matches(&weight.name)) == is_wanted);
         self.by_name = self.list.iter().enumerate().map(|(place, weight)| (weight.name.clone(), place)).collect();
         self
+    }
+
+    /// Whether there are tensors, and a pattern matches none of them.
+    fn has_none(&self, pattern: NamePattern<'_>) -> bool {
+        !self.list.is_empty() && !self.list.iter().any(|weight| pattern.matches(&weight.name))
+    }
+
+    /// The mistake that a pattern matches nothing.
+    fn unmatched(&self, origin: Origin, method: &'static str, pattern: &str) -> WeightsError {
+        let names = self.list.iter().map(|weight| weight.name.as_str());
+        pattern_mistake(origin, method, pattern, format!("it matches no tensor; there are {}", error::known(names)))
     }
 }
 

@@ -32,6 +32,6 @@ operators! {
         (g, q = float(&[2, 4, 4], -2.0, 2.0), positions = float(&[4], 0.0, 9.0)) =>
         q.rotary_embedding(
             Some(positions),
-            RotaryEmbedding { pairs: RotaryPairs::Interleaved, theta: 500.0 }
+            RotaryEmbedding { pairs: RotaryPairs::Interleaved, theta: 500.0, ..RotaryEmbedding::default() }
         );
 }
