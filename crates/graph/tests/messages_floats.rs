@@ -1,6 +1,7 @@
 //! Methods that are of floats, called with integers and truth values: the error names the method and the operand as the caller wrote them, and
 //! says that a cast helps, whatever the method is composed of.
 
+use arenagrad_graph::nn::Phase;
 use arenagrad_graph::{
     Attention, CrossEntropy, DType, Expr, Gelu, Graph, MatrixNorm, PoissonNll, QuantileInterpolation, Reduction,
     TripletMargin,
@@ -47,6 +48,12 @@ const CALLS: &[Call] = &[
     ("softshrink", |o| o.wrong.softshrink(0.5)),
     ("softsign", |o| o.wrong.softsign()),
     ("tan", |o| o.wrong.tan()),
+    ("gumbel_softmax_in", |o| o.wrong.gumbel_softmax_in(Phase::Training, 1.0, true, 1)),
+    ("categorical_in", |o| o.wrong.categorical_in(Phase::Training, 1)),
+    ("multinomial_in", |o| o.wrong.multinomial_in(Phase::Training, 1, true)),
+    ("histc", |o| o.wrong.histc(3, 0.0, 1.0)),
+    ("pinv", |o| o.wrong.pinv(None)),
+    ("lstsq", |o| o.x.lstsq(o.wrong, None)),
     ("tanh", |o| o.wrong.tanh()),
     ("tanhshrink", |o| o.wrong.tanhshrink()),
     ("frac", |o| o.wrong.frac()),
@@ -99,6 +106,9 @@ const CALLS: &[Call] = &[
     ("smooth_l1_loss", |o| o.wrong.smooth_l1_loss(o.wrong, 0.0, MEAN)),
     ("soft_margin_loss", |o| o.wrong.soft_margin_loss(o.wrong, MEAN)),
     ("triplet_margin_loss", |o| o.wrong.triplet_margin_loss(o.wrong, o.wrong, TripletMargin::default())),
+    ("triplet_margin_with_distance_loss", |o| {
+        o.wrong.triplet_margin_with_distance_loss(o.wrong, o.wrong, |x, y| x - y, 1.0, false, MEAN)
+    }),
     ("cdist", |o| o.wrong.cdist(o.wrong, 2.0)),
     ("corrcoef", |o| o.wrong.corrcoef()),
     ("cosine_similarity", |o| o.wrong.cosine_similarity(o.wrong, 1, 1e-8)),

@@ -78,6 +78,12 @@ const MISTAKES: &[Mistake] = &[
     ("cosine_embedding_loss", |w| w.x.cosine_embedding_loss(w.x, w.x, 0.0, MEAN)),
     ("cosine_embedding_loss", |w| w.cube.cosine_embedding_loss(w.cube, w.x, 0.0, MEAN)),
     ("triplet_margin_loss", |w| w.x.triplet_margin_loss(w.x, w.other, TripletMargin::default())),
+    ("triplet_margin_with_distance_loss", |w| {
+        w.x.triplet_margin_with_distance_loss(w.x, w.other, |x, y| x - y, 1.0, false, MEAN)
+    }),
+    ("triplet_margin_with_distance_loss", |w| {
+        w.x.triplet_margin_with_distance_loss(w.x, w.x, |x, y| x.matmul(y), 1.0, true, MEAN)
+    }),
     ("multi_margin_loss", |w| w.x.multi_margin_loss(w.i, 1, 1.0, None, MEAN)),
     ("multi_margin_loss", |w| w.x.multi_margin_loss(w.i.select_index(1, 0), 3, 1.0, None, MEAN)),
     ("multi_margin_loss", |w| w.x.multi_margin_loss(w.i.select_index(1, 0), 1, 1.0, Some(w.other), MEAN)),

@@ -76,6 +76,50 @@ fn compositions_that_do_not_fit() {
     says(&g, "multi_dot: inner dimensions differ: lhs \"x\" is [2, 3], rhs \"y\" is [4, 5] (3 != 4)");
 }
 
+#[test]
+fn functions_and_systems_of_matrices_that_do_not_fit() {
+    let g = Graph::new();
+    let (a, wide, v) = (g.input("a", [3, 3]), g.input("wide", [2, 3]), g.input("v", [4]));
+    let (i, b) = (g.input_of("i", [3, 3], DType::I32), g.input_of("b", [3, 3], DType::Bool));
+    let batch = g.input("batch", [2, 3, 3]);
+    let _ = wide.matrix_power(2);
+    says(&g, "matrix_power: \"wide\" of shape [2, 3] has 2 rows and 3 columns, but a square matrix is needed");
+    let _ = v.matrix_power(0);
+    says(&g, "matrix_power: \"v\" of shape [4] has rank 1, but rank 2 or more is needed");
+    let _ = b.matrix_power(2);
+    says(&g, "matrix_power: \"b\" is bool, but a float or i32 is needed (cast it: .cast(DType::F32))");
+    let _ = i.matrix_power(-2);
+    says(&g, "matrix_power: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
+    let _ = wide.matrix_exp();
+    says(&g, "matrix_exp: \"wide\" of shape [2, 3] has 2 rows and 3 columns, but a square matrix is needed");
+    let _ = i.matrix_exp();
+    says(&g, "matrix_exp: \"i\" is i32, but a float is needed (cast it: .cast(DType::F32))");
+    let _ = a.cholesky_solve(wide, true);
+    says(&g, "cholesky_solve: inner dimensions differ: lhs \"a\" is [3, 3], rhs \"wide\" is [2, 3] (3 != 2)");
+    let _ = a.cholesky_solve(v, false);
+    says(&g, "cholesky_solve: \"v\" of shape [4] has rank 1, but rank 2 or more is needed");
+    let _ = batch.cholesky_solve(g.input("others", [4, 3, 1]), false);
+    says(
+        &g,
+        "cholesky_solve: batch dimensions differ: lhs \"batch\" is [2, 3, 3], rhs \"others\" is [4, 3, 1] (2 != 4)",
+    );
+    let _ = v.pinv(None);
+    says(&g, "pinv: \"v\" of shape [4] has rank 1, but rank 2 or more is needed");
+    let _ = a.pinv(Some(-0.5));
+    says(&g, "pinv: rtol is -0.5, but a finite number not below 0 is needed");
+    let _ = wide.lstsq(v, None);
+    says(&g, "lstsq: inner dimensions differ: lhs \"wide\" is [2, 3], rhs \"v\" is [4] (2 != 4)");
+    let _ = wide.lstsq(g.scalar(1.0), None);
+    let error = g.take_error().expect("a mistake").to_string();
+    assert!(error.ends_with("of shape [] has rank 0, but rank 1 or more is needed"), "{error}");
+    let _ = g.block_diag(&[a, batch]);
+    says(&g, "block_diag: \"batch\" of shape [2, 3, 3] has rank 3, but rank 2 or less is needed");
+    let _ = g.block_diag(&[a, i]);
+    says(&g, "block_diag: dtypes differ: \"a\" is f32, \"i\" is i32; cast one of them");
+    let _ = g.block_diag(&[]);
+    says(&g, "block_diag: the number of blocks is 0, but at least 1 is needed");
+}
+
 /// A chain of products is multiplied where it is cheapest.
 #[test]
 fn multi_dot_multiplies_where_it_is_cheapest() {

@@ -1,6 +1,7 @@
-//! Methods of cumulative operations, sorting and reductions, called with something wrong: the message names the method that the
+//! Methods of cumulative operations, sorting, reductions and draws of categories, called with something wrong: the message names the method that the
 //! caller wrote, the caller's line, and the numbers at odds; and nothing is left behind.
 
+use arenagrad_graph::nn::Phase;
 use arenagrad_graph::{DType, Expr, Graph, QuantileInterpolation};
 
 /// What mistakes are made with.
@@ -109,6 +110,49 @@ const MISTAKES: &[(&str, &str, Mistake)] = &[
     }),
     ("numerical_gradient_at", "\"x\" of shape [2, 3] does not broadcast to [3]", |w| {
         w.x.numerical_gradient_at(w.x, 1, 1)
+    }),
+    ("bincount", "\"x\" is f32, but i32 is needed (cast it: .cast(DType::I32))", |w| w.x.bincount(4, None)),
+    ("bincount", "\"i\" of shape [2, 3] has rank 2, but rank 1 is needed", |w| w.i.bincount(4, None)),
+    ("bincount", "\"b\" is bool, but a float or i32 is needed (cast it: .cast(DType::F32))", |w| {
+        w.i.flatten().bincount(4, Some(w.b))
+    }),
+    ("histc", "\"i\" is i32, but a float is needed (cast it: .cast(DType::F32))", |w| w.i.histc(4, 0.0, 1.0)),
+    ("histc", "the number of bins is 0, but at least 1 is needed", |w| w.x.histc(0, 0.0, 1.0)),
+    ("histc", "min is NaN, but a finite number is needed", |w| w.x.histc(4, f64::NAN, 1.0)),
+    (
+        "histc",
+        "max is -1, but a number not below min, whose distance from it times the bins the dtype holds is needed",
+        |w| w.x.histc(4, 0.0, -1.0),
+    ),
+    ("gumbel_softmax_in", "\"i\" is i32, but a float is needed (cast it: .cast(DType::F32))", |w| {
+        w.i.gumbel_softmax_in(Phase::Training, 1.0, false, 1)
+    }),
+    ("gumbel_softmax_in", "axis 2 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| {
+        w.x.gumbel_softmax_in(Phase::Training, 1.0, false, 2)
+    }),
+    ("gumbel_softmax_in", "the temperature is 0, but a finite number above 0 is needed", |w| {
+        w.x.gumbel_softmax_in(Phase::Evaluation, 0.0, true, 1)
+    }),
+    ("gumbel_softmax_in", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no draw", |w| {
+        w.empty.gumbel_softmax_in(Phase::Training, 1.0, true, 1)
+    }),
+    ("categorical_in", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no draw", |w| {
+        w.empty.categorical_in(Phase::Training, -1)
+    }),
+    ("categorical_in", "axis -3 is out of range for \"x\" of shape [2, 3] (rank 2)", |w| {
+        w.x.categorical_in(Phase::Training, -3)
+    }),
+    ("multinomial_in", "axis 1 of \"x\" has 3 elements, so 0..4 is out of range (shape [2, 3])", |w| {
+        w.x.multinomial_in(Phase::Training, 4, false)
+    }),
+    ("multinomial_in", "the number of samples is 0, but at least 1 is needed", |w| {
+        w.x.multinomial_in(Phase::Training, 0, true)
+    }),
+    ("multinomial_in", "axis 1 of \"empty\" is empty (shape [2, 0]), and an empty set has no draw", |w| {
+        w.empty.multinomial_in(Phase::Training, 1, true)
+    }),
+    ("multinomial_in", "\"s\" of shape [] has rank 0, but rank 1 or 2 is needed", |w| {
+        w.x.graph().input("s", []).multinomial_in(Phase::Training, 1, true)
     }),
 ];
 

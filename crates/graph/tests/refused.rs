@@ -145,6 +145,8 @@ fn of_matrices() -> Vec<(&'static str, Vec<Call>)> {
         svd() scalar indices; svdvals() scalar indices; vector_norm(-2.0, 5) x; vector_norm(f64::NAN, ..) x;
         vector_norm(-1.0, 0) indices; matrix_norm(MatrixNorm::Nuclear, [0, 0]) x; trace() row;
         matrix_norm(MatrixNorm::LargestRow, [0, 7]) x; cov(1.0, None, None) wide indices; corrcoef() wide indices;
+        matrix_power(3) x truth scalar; matrix_power(-2) x labels; matrix_exp() x indices row; pinv(None) row indices; pinv(Some(f64::NAN)) x;
+        histc(3, 0.0, 1.0) labels truth; histc(0, 0.0, 1.0) x; histc(3, 1.0, 0.0) x; histc(3, -3e38, 3e38) x; histc(3, 0.0, f64::INFINITY) x;
         pdist(2.0) row indices wide; pdist(-1.0) x; bitwise_not() x;
     };
     all.extend(calls! {
@@ -155,6 +157,12 @@ fn of_matrices() -> Vec<(&'static str, Vec<Call>)> {
         shift_right: |o| o.x.shift_right(1), |o| o.indices.shift_right(o.x), |o| o.indices.shift_right(o.step.unsqueeze(9));
         solve: |o| o.x.solve(o.x), |o| o.other.solve(o.foreign), |o| o.poisoned.solve(o.x), |o| o.scalar.solve(o.x);
         solve_triangular: |o| o.x.solve_triangular(o.x, true, true, false), |o| o.x.solve_triangular(o.foreign, true, false, true);
+        cholesky_solve: |o| o.x.cholesky_solve(o.x, false), |o| o.other.cholesky_solve(o.foreign, true), |o| o.poisoned.cholesky_solve(o.x, false);
+        lstsq: |o| o.x.lstsq(o.row, None), |o| o.x.lstsq(o.foreign, None), |o| o.x.lstsq(o.x, Some(-1.0)), |o| o.stale.lstsq(o.x, None);
+        bincount: |o| o.x.bincount(3, None), |o| o.labels.bincount(3, Some(o.row)), |o| o.labels.bincount(3, Some(o.foreign)),
+            |o| o.labels.bincount(usize::MAX, Some(o.truth)), |o| o.poisoned.bincount(2, None);
+        block_diag: |o| o.g.block_diag(&[]), |o| o.g.block_diag(&[o.x, o.foreign]), |o| o.g.block_diag(&[o.x, o.indices]),
+            |o| o.g.block_diag(&[o.wide]), |o| o.g.block_diag(&[o.x, o.poisoned]);
         cov: |o| o.x.cov(1.0, Some(o.labels), None), |o| o.x.cov(1.0, None, Some(o.index_row)),
             |o| o.x.cov(1.0, Some(o.row), None), |o| o.x.cov(1.0, None, Some(o.foreign_row));
         cdist: |o| o.x.cdist(o.other, 2.0), |o| o.x.cdist(o.foreign, 2.0), |o| o.x.cdist(o.x, f64::NAN), |o| o.x.cdist(o.row, 1.0);
@@ -248,6 +256,15 @@ fn of_expressions() -> Vec<(&'static str, Vec<Call>)> {
         isnan: |o| o.stale.isnan(), |o| o.poisoned.isnan();
         isinf: |o| o.stale.isinf(), |o| o.poisoned.isinf();
         isfinite: |o| o.stale.isfinite(), |o| o.poisoned.isfinite();
+        nan_to_num: |o| o.stale.nan_to_num(None, None, None), |o| o.poisoned.nan_to_num(Some(1.0), None, None);
+        categorical_in: |o| o.labels.categorical_in(Phase::Training, 0), |o| o.x.categorical_in(Phase::Training, 2),
+            |o| o.poisoned.categorical_in(Phase::Evaluation, 0), |o| o.stale.categorical_in(Phase::Evaluation, 0);
+        gumbel_softmax_in: |o| o.x.gumbel_softmax_in(Phase::Training, 0.0, true, 0), |o| o.x.gumbel_softmax_in(Phase::Training, 1.0, false, 2),
+            |o| o.truth.gumbel_softmax_in(Phase::Training, 1.0, true, 0), |o| o.stale.gumbel_softmax_in(Phase::Evaluation, 1.0, true, 0);
+        multinomial_in: |o| o.x.multinomial_in(Phase::Training, 4, false), |o| o.x.multinomial_in(Phase::Training, 0, true),
+            |o| o.scalar.multinomial_in(Phase::Training, 1, true), |o| o.x.multinomial_in(Phase::Training, usize::MAX, true);
+        triplet_margin_with_distance_loss: |o| o.x.triplet_margin_with_distance_loss(o.x, o.x, |x, _| x.reshape([7]), 1.0, true, Reduction::Mean),
+            |o| o.x.triplet_margin_with_distance_loss(o.x, o.foreign, |x, y| x - y, 1.0, true, Reduction::Mean);
         // Two operands.
         add: |o| o.x + o.other, |o| o.x + o.labels, |o| o.x + o.poisoned, |o| o.x + o.foreign, |o| o.labels + 0.5,
             |o| 0.5 + o.labels, |o| o.truth + 1.0, |o| 1.0 + o.truth, |o| o.scalar + o.truth, |o| o.indices + o.scalar;

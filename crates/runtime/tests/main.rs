@@ -4,6 +4,7 @@
 mod anomaly;
 mod arithmetic;
 mod attention;
+mod categorical;
 mod channels;
 mod check;
 mod checkpoints;
@@ -65,6 +66,7 @@ mod linear_algebra;
 mod listed;
 mod literature;
 mod long;
+mod matrix_functions;
 mod memory;
 mod metrics;
 mod negative_positions;

@@ -41,6 +41,7 @@ pub(super) fn find(name: &str) -> Option<Operator> {
         "atleast_1d" => Some(Operator::several(&["tensors"], |call| each(call, |x| x.atleast_1d()))),
         "atleast_2d" => Some(Operator::several(&["tensors"], |call| each(call, |x| x.atleast_2d()))),
         "atleast_3d" => Some(Operator::several(&["tensors"], |call| each(call, |x| x.atleast_3d()))),
+        "block_diag" => Some(Operator::new(&["tensors", "*"], |call| Ok(call.graph.block_diag(&alike(call)?)))),
         "hstack" => Some(Operator::new(&["tensors", "*", "out"], |call| Ok(call.graph.hstack(&alike(call)?)))),
         "vstack" | "row_stack" => {
             Some(Operator::new(&["tensors", "*", "out"], |call| Ok(call.graph.vstack(&alike(call)?))))

@@ -64,6 +64,11 @@ pub(super) fn find(name: &str) -> Option<Operator> {
             Ok(if input.dtype()?.is_float() { input.trunc() } else { input })
         })),
         "positive" => Some(Operator::new(&["input"], |call| call.numeric("input"))),
+        "nan_to_num" => Some(Operator::new(&["input", "nan", "posinf", "neginf", "*", "out"], |call| {
+            let [nan, posinf, neginf] =
+                ["nan", "posinf", "neginf"].map(|name| call.get(name).map(|_| call.number_or(name, 0.0)).transpose());
+            Ok(call.tensor("input")?.nan_to_num(nan?, posinf?, neginf?))
+        })),
         "isnan" => Some(Operator::new(&["input"], |call| Ok(call.tensor("input")?.isnan()))),
         "isinf" => Some(Operator::new(&["input"], |call| Ok(call.tensor("input")?.isinf()))),
         "isfinite" => Some(Operator::new(&["input"], |call| Ok(call.tensor("input")?.isfinite()))),

@@ -40,6 +40,19 @@ pub(super) fn find(name: &str) -> Option<Operator> {
             // Of the upper factor the upper triangle is read.
             Ok(if upper { a.transpose(-2, -1).cholesky().transpose(-2, -1) } else { a.cholesky() })
         })),
+        "cholesky_solve" => Some(Operator::new(&["B", "L", "upper", "*", "out"], |call| {
+            let (b, factor) = call.floats("B", "L")?;
+            Ok(factor.cholesky_solve(b, call.boolean_or("upper", false)?))
+        })),
+        "linalg.matrix_power" => Some(Operator::new(&["A", "n", "*", "out"], |call| power(call, "A"))),
+        "matrix_power" => Some(Operator::new(&["input", "n", "*", "out"], |call| power(call, "input"))),
+        "linalg.matrix_exp" => Some(Operator::new(&["A"], |call| Ok(call.float("A")?.matrix_exp()))),
+        "matrix_exp" => Some(Operator::new(&["input"], |call| Ok(call.float("input")?.matrix_exp()))),
+        "linalg.pinv" => Some(Operator::new(&["A", "*", "rtol", "out"], |call| {
+            let rtol = call.get("rtol").map(|_| call.number_or("rtol", 0.0)).transpose()?;
+            Ok(call.float("A")?.pinv(rtol))
+        })),
+        "pinverse" => Some(Operator::new(&["input"], |call| Ok(call.float("input")?.pinv(None)))),
         "linalg.svdvals" => Some(Operator::new(&["A", "*", "driver", "out"], |call| Ok(call.float("A")?.svdvals()))),
         "linalg.matrix_norm" => Some(Operator::new(&["A", "ord", "dim", "keepdim", "*", "dtype", "out"], matrix_norm)),
         "linalg.vector_norm" => Some(Operator::new(&["x", "ord", "dim", "keepdim", "*", "dtype", "out"], vector_norm)),
@@ -88,6 +101,11 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
 fn sign_and_logarithm(matrix: Expr<'_>) -> Result<Vec<Expr<'_>>, Refusal> {
     let (sign, logarithm) = matrix.slogdet();
     Ok(vec![sign, logarithm])
+}
+
+fn power<'g>(call: &Call<'_, 'g>, matrix: &str) -> Result<Expr<'g>, Refusal> {
+    let exponent = i32::try_from(call.integer("n")?).map_err(|_| Refusal::failed("the exponent is no i32"))?;
+    Ok(call.numeric(matrix)?.matrix_power(exponent))
 }
 
 /// `beta * input + alpha * product`; with a beta of 0 the input is not looked at, even if it is NaN.

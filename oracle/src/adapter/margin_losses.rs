@@ -81,6 +81,23 @@ pub(super) fn find_functional(name: &str) -> Option<Operator> {
                 Ok(call.float("anchor")?.triplet_margin_loss(call.float("positive")?, call.float("negative")?, options))
             },
         )),
+        "triplet_margin_with_distance_loss" => Some(Operator::new(
+            &["anchor", "positive", "negative", "*", "distance_function", "margin", "swap", "reduction"],
+            |call| {
+                let [anchor, positive, negative] = ["anchor", "positive", "negative"].map(|name| call.float(name));
+                let (margin, swap) = (call.number_or("margin", 1.0)?, call.boolean_or("swap", false)?);
+                let reduction = reduction(call)?;
+                // A case holds no function, so it is PyTorch's default.
+                Ok(anchor?.triplet_margin_with_distance_loss(
+                    positive?,
+                    negative?,
+                    |x, y| x.pairwise_distance(y, 2.0, 1e-6),
+                    margin,
+                    swap,
+                    reduction,
+                ))
+            },
+        )),
         "multi_margin_loss" => Some(Operator::new(
             &["input", "target", "p", "margin", "weight", "size_average", "reduce", "reduction"],
             multi_margin_loss,

@@ -26,6 +26,10 @@ pub(super) fn find(name: &str) -> Option<Operator> {
             let is_descending = call.boolean_or("descending", false)?;
             Ok(both_along(call, "dim", Some(-1), |x, axis| (x, x.argsort(axis, is_descending)))?[1])
         }),
+        "histc" => Operator::new(&["input", "bins", "min", "max", "*", "out"], |call| {
+            let bins = usize::try_from(call.integer_or("bins", 100)?).map_err(|_| Refusal::failed("no bins"))?;
+            Ok(call.float("input")?.histc(bins, call.number_or("min", 0.0)?, call.number_or("max", 0.0)?))
+        }),
         "msort" => Operator::new(&["input", "*", "out"], |call| Ok(call.numeric("input")?.msort())),
         "topk" => Operator::several(&["input", "k", "dim", "largest", "sorted", "*", "out"], |call| {
             let (k, is_largest) = (count(call, "k")?, call.boolean_or("largest", true)?);

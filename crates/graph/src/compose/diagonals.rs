@@ -1,9 +1,10 @@
-//! Diagonals of matrices: taken, made and replaced.
+//! Diagonals of matrices: taken, made and replaced, of elements and of blocks.
 //!
 //! Over the two axes as one, in row-major order, a diagonal is every `columns + 1`-th element. So taking one is a slice with a step, which
 //! is a view of a tensor whose two axes stand side by side in memory, and making a matrix of one is padding with zeros between neighbours.
 //! Each is the other's gradient. No element is multiplied, so an infinite one does no harm beside the zeros.
 
+use crate::arena::Graph;
 use crate::error::GraphError;
 use crate::expr::Expr;
 use crate::node::Origin;
@@ -202,5 +203,66 @@ impl<'g> Expr<'g> {
             let is_replaced = is_replaced.reshape_node(&ones, origin).movedim([-2, -1], [first, second]);
             is_replaced.where_(matrix, self)
         })
+    }
+}
+
+impl Graph {
+    /// The matrix with these blocks along its diagonal, each to the right of the one before and below it, and 0 elsewhere:
+    /// `[a, b], [c, d], .. -> [a + c + .., b + d + ..]`. A vector is a block of one row, and a scalar of one element. (PyTorch's `block_diag`.)
+    /// Any dtype, the same of all. The gradient of a block is the upstream gradient where it stands.
+    ///
+    /// Errors: no blocks; a block of rank 3 or more; dtypes that differ; more elements than can be counted.
+    ///
+    /// ```
+    /// # let g = arenagrad_graph::Graph::new();
+    /// let (a, b) = (g.input("a", [2, 3]), g.input("b", [4]));
+    /// assert_eq!(g.block_diag(&[a, b]).shape()?.dims(), &[3, 7]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn block_diag<'g>(&'g self, blocks: &[Expr<'g>]) -> Expr<'g> {
+        let method = self.enter("block_diag");
+        let (origin, op, poisoned) = (method.origin(), "block_diag", Expr::poisoned(self));
+        let others: Vec<Option<Expr<'_>>> = blocks.iter().copied().map(Some).collect();
+        if poisoned.same_graph_all(&others, op, origin).is_none() {
+            return poisoned;
+        }
+        let Some(&first) = blocks.first() else {
+            return self.refuse(op, "the number of blocks", 0.0, "at least 1");
+        };
+        let Some(left) = first.read(op, origin, |_, node| node.dtype) else { return poisoned };
+        let mut sides = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let Some((shape, right)) = block.read(op, origin, |_, node| (node.shape.clone(), node.dtype)) else {
+                return poisoned;
+            };
+            if right != left {
+                let (lhs, rhs) = (first.describe(), block.describe());
+                return self.finish(Err(GraphError::DTypesDiffer { origin, op, lhs, left, rhs, right }));
+            }
+            match shape[..] {
+                [] => sides.push([1, 1]),
+                [columns] => sides.push([1, columns]),
+                [rows, columns] => sides.push([rows, columns]),
+                _ => {
+                    let (operand, rank, expected) = (block.describe(), shape.rank(), "rank 2 or less".to_owned());
+                    return self.finish(Err(GraphError::Rank { origin, op, operand, shape, rank, expected }));
+                }
+            }
+        }
+        let [rows, columns] =
+            [0, 1].map(|side| sides.iter().fold(0usize, |all, block| all.saturating_add(block[side])));
+        let shape = Shape::from([rows, columns]);
+        if shape.checked_elements().is_none() {
+            return self.finish(Err(GraphError::TooManyElements { origin, op, shape }));
+        }
+        let mut before = 0;
+        let mut strips = Vec::with_capacity(blocks.len());
+        for (block, side) in blocks.iter().zip(sides) {
+            let behind = columns - before - side[1];
+            strips.push(block.reshape(side).pad([(0, 0), (before, behind)], 0.0));
+            before += side[1];
+        }
+        self.concat(&strips, 0)
     }
 }

@@ -3,6 +3,7 @@
 
 use std::f64::consts::{LN_2, PI};
 
+use crate::dtype::DType;
 use crate::expr::{Expr, IntoExpr, Operand};
 use crate::function::{Context, Function};
 
@@ -137,6 +138,32 @@ impl<'g> Expr<'g> {
             Some(false) => self.equal(self),
             None => self,
         }
+    }
+
+    /// Numbers in the place of NaN, infinity and minus infinity (`torch.nan_to_num`); `None` is PyTorch's default: 0 for NaN, and the largest and the
+    /// least finite number of the dtype for the infinities. Of any dtype: what holds no floats has none of these and stays as it is.
+    ///
+    /// The derivative is 1, and 0 where a number was put in.
+    ///
+    /// ```
+    /// # use arenagrad_graph::Graph;
+    /// let g = Graph::new();
+    /// let finite = g.input("x", [3]).nan_to_num(None, Some(1e6), Some(-1e6));
+    /// assert_eq!(finite.shape()?.dims(), &[3]);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn nan_to_num(self, nan: Option<f64>, posinf: Option<f64>, neginf: Option<f64>) -> Expr<'g> {
+        let method = self.enter("nan_to_num");
+        let largest = match self.read("nan_to_num", method.origin(), |_, node| node.dtype) {
+            Some(DType::F32) => f64::from(f32::MAX),
+            Some(DType::F64) => f64::MAX,
+            Some(DType::I32 | DType::Bool) => return self,
+            None => return Expr::poisoned(self.graph()),
+        };
+        let below = self.equal(f64::NEG_INFINITY).where_(neginf.unwrap_or(-largest), self);
+        let finite = self.equal(f64::INFINITY).where_(posinf.unwrap_or(largest), below);
+        self.isnan().where_(nan.unwrap_or(0.0), finite)
     }
 
     /// `ln(e^x + e^y)`, with broadcasting, which overflows only where the result does: of two infinities of one sign it is that

@@ -128,6 +128,58 @@ impl<'g> Expr<'g> {
         reduction.of((near - far + margin).relu())
     }
 
+    /// [`Expr::triplet_margin_loss`] by a distance of the caller's own, one number for each pair of vectors:
+    /// `max(0, distance(a, p) - distance(a, n) + margin)`, where with `swap` the smaller of `distance(a, n)` and `distance(p, n)` counts. (PyTorch's
+    /// `triplet_margin_with_distance_loss`, whose default of the margin is 1.) Floats.
+    ///
+    /// The gradients are those of the distance, and 0 where the loss is. Errors: anchors, positives and negatives of other shapes; distances of other
+    /// shapes; what the distance refuses.
+    ///
+    /// ```
+    /// use arenagrad_graph::{Graph, Reduction};
+    /// let g = Graph::new();
+    /// let [anchor, positive, negative] = ["a", "p", "n"].map(|name| g.input(name, [8, 16]));
+    /// let loss = anchor.triplet_margin_with_distance_loss(
+    ///     positive,
+    ///     negative,
+    ///     |x, y| 1.0 - x.cosine_similarity(y, -1, 1e-8),
+    ///     0.5,
+    ///     false,
+    ///     Reduction::Mean,
+    /// );
+    /// assert_eq!(loss.shape()?.rank(), 0);
+    /// # Ok::<(), arenagrad_graph::GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn triplet_margin_with_distance_loss(
+        self,
+        positive: Expr<'g>,
+        negative: Expr<'g>,
+        distance: impl Fn(Expr<'g>, Expr<'g>) -> Expr<'g>,
+        margin: f64,
+        swap: bool,
+        reduction: Reduction,
+    ) -> Expr<'g> {
+        let op = "triplet_margin_with_distance_loss";
+        let Some(_method) = self.enter_floats(op, &[Some(positive), Some(negative)]) else {
+            return Expr::poisoned(self.graph());
+        };
+        for operand in [positive, negative] {
+            if self.shape_shared_with(operand, op).is_none() {
+                return Expr::poisoned(self.graph());
+            }
+        }
+        let (near, far) = (distance(self, positive), distance(self, negative));
+        let other = if swap { distance(positive, negative) } else { far };
+        for distance in [far, other] {
+            if near.form_shared_with(distance, op).is_none() {
+                return Expr::poisoned(self.graph());
+            }
+        }
+        let far = if swap { far.minimum(other) } else { far };
+        reduction.of((near - far + margin).relu())
+    }
+
     /// Of scores `[n, classes]` and i32 labels `[n]`, or `[classes]` and `[]`: the sum over all other classes `i` of
     /// `max(0, margin - x[label] + x[i])^p`, over the number of classes. `weight`, `[classes]`, scales each sample by its label's. PyTorch's
     /// defaults are a `p` of 1 and a margin of 1.

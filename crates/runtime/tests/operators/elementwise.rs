@@ -43,6 +43,7 @@ operators! {
     "torch.xlogy" (g, x = float(&[4, 5], -2.0, 2.0), y = float(&[5], 0.4, 2.0)) => x.xlogy(y);
     "torch.logit" (g, x = float(&[4, 5], 0.1, 0.9)) => x.logit(None);
     "torch.logit" (g, x = float(&[4, 5], 0.02, 0.98)) => x.logit(Some(0.05));
+    "torch.nan_to_num(posinf=3)" (g, x = float(&[4, 5], -2.0, 2.0)) => x.nan_to_num(None, Some(3.0), None);
     "torch.isnan" (g, x = float(&[5], -1.0, 1.0)) => (x / x.floor()).log().isnan();
     "torch.isinf" (g, x = float(&[5], -1.0, 1.0)) => (x / x.floor()).isinf();
     "torch.isfinite" (g, x = float(&[5], -1.0, 1.0)) => (x / x.floor()).isfinite();

@@ -20,6 +20,14 @@ operators! {
     "torch.linalg.eigvalsh" cpu_alone (g, a = float(&[3, 3], -2.0, 2.0)) => (a + a.t()).eigh().0;
     "torch.linalg.svd(full_matrices=False)" cpu_alone (g, a = float(&[2, 4, 3], -2.0, 2.0)) => a.svd();
     "torch.linalg.svdvals" cpu_alone (g, a = float(&[3, 4], -2.0, 2.0)) => a.svdvals();
+    "torch.linalg.matrix_power" (g, a = float(&[2, 3, 3], -1.0, 1.0)) => a.matrix_power(5);
+    "torch.linalg.matrix_power(n=-2)" cpu_alone (g, a = float(&[3, 3], -2.0, 2.0)) => a.matrix_power(-2);
+    "torch.linalg.matrix_exp" (g, a = float(&[2, 3, 3], -1.0, 1.0)) => a.matrix_exp();
+    "torch.cholesky_solve" cpu_alone (g, l = float(&[3, 3], 0.5, 2.0), b = float(&[2, 3, 2], -1.0, 1.0)) => l.cholesky_solve(b, false);
+    "torch.cholesky_solve(upper=True)" cpu_alone (g, u = float(&[3, 3], 0.5, 2.0), b = float(&[3, 2], -1.0, 1.0)) => u.cholesky_solve(b, true);
+    "torch.linalg.pinv" cpu_alone (g, a = float(&[2, 4, 3], -2.0, 2.0)) => a.pinv(None);
+    "torch.linalg.lstsq(A, B).solution" cpu_alone (g, a = float(&[4, 3], -2.0, 2.0), b = float(&[4], -1.0, 1.0)) => a.lstsq(b, None);
+    "torch.block_diag" (g, a = float(&[2, 3], -2.0, 2.0), b = float(&[2], -2.0, 2.0)) => g.block_diag(&[a, b]);
     "torch.linalg.matrix_norm" (g, a = float(&[2, 3, 4], -2.0, 2.0)) => a.matrix_norm(MatrixNorm::Frobenius, [-2, -1]);
     "torch.linalg.matrix_norm(ord=inf)" (g, a = float(&[2, 3, 4], -2.0, 2.0)) => a.matrix_norm(MatrixNorm::LargestRow, [-2, -1]);
     "torch.linalg.matrix_norm(ord=-1)" (g, a = float(&[2, 3, 4], -2.0, 2.0)) => a.matrix_norm(MatrixNorm::LeastColumn, [0, 2]);

@@ -24,6 +24,8 @@ operators! {
         x.multilabel_margin_loss(t, Reduction::Mean);
     "F.multilabel_soft_margin_loss" (g, x = float(&[4, 3], -2.0, 2.0), t = float(&[4, 3], 0.0, 1.0), w = float(&[3], 0.5, 2.0)) =>
         x.multilabel_soft_margin_loss(t, Some(w), Reduction::Mean);
+    "F.triplet_margin_with_distance_loss" (g, a = float(&[4, 3], -2.0, 2.0), p = float(&[4, 3], -2.0, 2.0), n = float(&[4, 3], -2.0, 2.0)) =>
+        a.triplet_margin_with_distance_loss(p, n, |x, y| (x - y).abs().sum(-1), 2.0, true, Reduction::Sum);
     "F.triplet_margin_loss" (g, a = float(&[4, 3], -2.0, 2.0), p = float(&[4, 3], -2.0, 2.0), n = float(&[4, 3], -2.0, 2.0)) =>
         a.triplet_margin_loss(p, n, TripletMargin { swap: true, margin: 2.0, ..TripletMargin::default() });
     "F.poisson_nll_loss" (g, x = float(&[4, 3], -2.0, 2.0), t = float(&[4, 3], 0.0, 5.0)) =>

@@ -42,6 +42,10 @@ operators! {
     "torch.all" (g, x = truth(&[4, 3])) => x.all(0);
     "torch.all(keepdim=True)" (g, x = float(&[4, 3], -1.0, 1.0)) => x.all_keepdims(..);
     "torch.count_nonzero" (g, x = integer(&[4, 6], -1, 1)) => x.count_nonzero(1);
+    "torch.bincount(minlength=5)" (g, labels = integer(&[9], 0, 4)) => labels.bincount(5, None);
+    "torch.bincount(weights, minlength=5)" (g, labels = integer(&[9], 0, 4), weights = float(&[9], -2.0, 2.0)) =>
+        labels.bincount(5, Some(weights));
+    "torch.histc" (g, x = float(&[4, 6], -2.0, 2.0)) => x.histc(5, -1.5, 1.5);
     "torch.argmax" (g, x = float(&[4, 6], -2.0, 2.0)) => x.argmax(1);
     "torch.argmax" (g, x = float(&[4, 6], -2.0, 2.0)) => x.argmax(..);
     "torch.argmin" (g, x = float(&[4, 6], -2.0, 2.0)) => x.argmin(1);

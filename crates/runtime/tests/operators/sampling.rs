@@ -1,5 +1,6 @@
 //! Interpolation, padding, and sampling on grids.
 
+use arenagrad::nn::Phase;
 use arenagrad::{
     BagMode, Embedding, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
 };
@@ -35,6 +36,12 @@ operators! {
         x.interpolate(Interpolation::to_size([3, 2]).mode(InterpolationMode::Area));
     "F.upsample_nearest" (g, x = float(&[2, 2, 3, 4], -2.0, 2.0)) => x.upsample_nearest(Interpolation::to_size(6));
     "F.upsample_bilinear" (g, x = float(&[2, 2, 3, 4], -2.0, 2.0)) => x.upsample_bilinear(Interpolation::to_size(6));
+    "F.gumbel_softmax(tau=0.5)" (g, logits = float(&[4, 5], -2.0, 2.0)) => logits.gumbel_softmax_in(Phase::Training, 0.5, false, -1);
+    "torch.distributions.Categorical(logits).sample()" (g, logits = float(&[4, 5], -2.0, 2.0)) =>
+        logits.categorical_in(Phase::Training, -1);
+    "torch.multinomial" (g, weights = float(&[4, 5], 0.2, 2.0)) => weights.multinomial_in(Phase::Training, 3, false);
+    "torch.multinomial(replacement=True)" (g, weights = float(&[5], 0.2, 2.0)) =>
+        weights.multinomial_in(Phase::Training, 9, true);
     "F.pixel_shuffle" (g, x = float(&[2, 8, 2, 3], -2.0, 2.0)) => x.pixel_shuffle(2);
     "F.pixel_unshuffle" (g, x = float(&[2, 2, 4, 6], -2.0, 2.0)) => x.pixel_unshuffle(2);
     "F.channel_shuffle" (g, x = float(&[2, 6, 4], -2.0, 2.0)) => x.channel_shuffle(3);

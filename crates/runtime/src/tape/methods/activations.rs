@@ -34,6 +34,12 @@ methods! {
     /// Each element 0 with probability `rate`, else divided by `1 - rate`; in evaluation the elements as they are. Each such operation of a
     /// tape drops others.
     dropout_in(; phase: crate::nn::Phase, rate: f64);
+    /// A smooth draw of a category of logits along an axis, or with `hard` a draw with its gradient. Each such operation of a tape draws anew.
+    gumbel_softmax_in(; phase: crate::nn::Phase, temperature: f64, hard: bool, axis: isize);
+    /// A category of logits along an axis, drawn. Each such operation of a tape draws anew.
+    categorical_in(; phase: crate::nn::Phase, axis: isize);
+    /// Categories drawn in proportion to weights. Each such operation of a tape draws anew.
+    multinomial_in(; phase: crate::nn::Phase, samples: usize, with_replacement: bool);
     /// Each vector along an axis over its p-norm.
     normalize(; p: f64, axis: isize, eps: f64);
     /// Each element over a power of the mean square of `size` neighbouring channels.

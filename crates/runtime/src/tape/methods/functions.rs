@@ -17,6 +17,8 @@ methods! {
     isinf(;);
     /// Whether each element is neither infinite nor NaN.
     isfinite(;);
+    /// Numbers in the place of NaN and the infinities.
+    nan_to_num(; nan: Option<f64>, posinf: Option<f64>, neginf: Option<f64>);
     /// `ln(e^x + e^y)`.
     logaddexp(other;);
     /// `log2(2^x + 2^y)`.

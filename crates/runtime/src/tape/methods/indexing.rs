@@ -287,6 +287,12 @@ impl Tape {
         self.of_all("column_stack", operands, Origin::here(), |graph, operands| graph.column_stack(operands))
     }
 
+    /// Blocks along the diagonal of a matrix. See [`Graph::block_diag`](crate::Graph::block_diag).
+    #[track_caller]
+    pub fn block_diag(&self, blocks: &[&Variable]) -> Variable {
+        self.of_all("block_diag", blocks, Origin::here(), |graph, blocks| graph.block_diag(blocks))
+    }
+
     /// A grid of the elements of some vectors. See [`Graph::meshgrid`](crate::Graph::meshgrid).
     #[track_caller]
     pub fn meshgrid(&self, vectors: &[&Variable], order: GridOrder) -> Vec<Variable> {

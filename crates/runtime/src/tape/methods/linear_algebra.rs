@@ -17,6 +17,16 @@ methods! {
     cholesky(;);
     /// The singular values, descending. On the CPU alone.
     svdvals(;);
+    /// A power of a square matrix; of a negative exponent on the CPU alone.
+    matrix_power(; n: i32);
+    /// The exponential of a square matrix.
+    matrix_exp(;);
+    /// The solution of `A X = B` for this Cholesky factor of A. On the CPU alone.
+    cholesky_solve(b; upper: bool);
+    /// The pseudoinverse. On the CPU alone.
+    pinv(; rtol: Option<f64>);
+    /// The least squares of `A X - B`. On the CPU alone.
+    lstsq(b; rtol: Option<f64>);
     /// The p-norm over axes, or `..` for all, also for a `p` below 0.
     vector_norm(; p: f64, axes: impl Axes);
     /// A norm of the matrices along two axes.

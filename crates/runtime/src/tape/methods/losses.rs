@@ -1,6 +1,6 @@
 //! Losses and distances.
 
-use arenagrad_graph::{Ctc, Origin, PoissonNll, Reduction, TripletMargin};
+use arenagrad_graph::{Ctc, Expr, Origin, PoissonNll, Reduction, TripletMargin};
 
 use crate::tape::Variable;
 
@@ -43,6 +43,24 @@ impl Variable {
         let operands: Vec<&Variable> = [self, labels].into_iter().chain(weight).collect();
         Variable::new(self.tape_inner().record("multi_margin_loss", &operands, Origin::here(), |_, x| {
             Ok(x[0].multi_margin_loss(x[1], p, margin, x.get(2).copied(), reduction))
+        }))
+    }
+
+    /// `max(0, distance(a, p) - distance(a, n) + margin)`; the distance is of expressions. See
+    /// [`Expr::triplet_margin_with_distance_loss`](crate::Expr::triplet_margin_with_distance_loss).
+    #[track_caller]
+    pub fn triplet_margin_with_distance_loss(
+        &self,
+        positive: &Variable,
+        negative: &Variable,
+        distance: impl for<'g> Fn(Expr<'g>, Expr<'g>) -> Expr<'g>,
+        margin: f64,
+        swap: bool,
+        reduction: Reduction,
+    ) -> Variable {
+        let (name, operands) = ("triplet_margin_with_distance_loss", [self, positive, negative]);
+        Variable::new(self.tape_inner().record(name, &operands, Origin::here(), |_, x| {
+            Ok(x[0].triplet_margin_with_distance_loss(x[1], x[2], distance, margin, swap, reduction))
         }))
     }
 

@@ -23,6 +23,8 @@ methods! {
     searchsorted(values; is_right: bool);
     /// Which of the buckets between ascending boundaries each element falls into.
     bucketize(boundaries; is_right: bool);
+    /// How many elements are in each of equal bins between two numbers.
+    histc(; bins: usize, min: f64, max: f64);
     /// The product over axes, or `..` for all.
     prod(; axes: impl Axes);
     /// The product over axes, which keep extent 1.
@@ -89,6 +91,12 @@ crate::tape::methods::methods_of_several! {
 }
 
 impl Variable {
+    /// How often each of the numbers `0..length` is among these, or the sums of weights there. See [`Expr::bincount`](crate::Expr::bincount).
+    #[track_caller]
+    pub fn bincount(&self, length: usize, weights: Option<&Variable>) -> Variable {
+        self.with_optional("bincount", [], [weights], Origin::here(), |x, [], [weights]| x.bincount(length, weights))
+    }
+
     /// The `n`-th differences along an axis of this with others before and behind it. See [`Expr::diff_with`](crate::Expr::diff_with).
     #[track_caller]
     pub fn diff_with(&self, n: usize, axis: isize, prepend: Option<&Variable>, append: Option<&Variable>) -> Variable {
