@@ -10,7 +10,8 @@ impl<'g> Expr<'g> {
     /// lower triangular, `A = L L^T`, or `upper`, `A = U^T U`, and of it that triangle alone is read. (PyTorch's `cholesky_solve`, in which `B` stands
     /// first.) Floats of one dtype. On the CPU alone.
     ///
-    /// It is two triangular systems, and the gradients are theirs. A 0 on the diagonal gives infinity or NaN and is no error. Errors: a matrix that
+    /// It is two triangular systems, and the gradients are theirs, that of the factor in its triangle. (PyTorch's has numbers in the other one
+    /// too, which is not read.) A 0 on the diagonal gives infinity or NaN and is no error. Errors: a matrix that
     /// is not square; a `B` of rank below 2, or whose rows differ.
     ///
     /// ```
