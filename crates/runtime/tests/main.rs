@@ -138,6 +138,7 @@ mod tuning;
 mod unchecked_labels;
 mod unreached;
 mod unwinding;
+mod updating_states;
 mod waiting_values;
 mod weights;
 mod weights_refused;

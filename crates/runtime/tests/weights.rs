@@ -127,7 +127,7 @@ fn names_are_transformed_one_behind_the_other() {
         [weights.clone().select(["module.head", "modul"]), weights.clone().cast("modul.*", StorageType::F16)]
     {
         let message = mistaken.to_bytes().unwrap_err().to_string();
-        assert!(message.contains("it matches no tensor; there are module.features.0.weight"), "{message}");
+        assert!(message.contains("it matches no tensor; there are \"module.features.0.weight\""), "{message}");
     }
     assert!(Weights::new().cast("*", StorageType::F16).to_bytes().is_ok());
 }

@@ -22,6 +22,7 @@ pub struct SessionBuilder<'e> {
     memory: MemoryPolicy,
     group: Option<Arc<dyn Group>>,
     precision: Precision,
+    updates_states: bool,
 }
 
 impl<'e> SessionBuilder<'e> {
@@ -33,6 +34,7 @@ impl<'e> SessionBuilder<'e> {
             memory: MemoryPolicy::default(),
             precision: Precision::full(),
             group: None,
+            updates_states: false,
         }
     }
 
@@ -108,6 +110,27 @@ impl<'e> SessionBuilder<'e> {
         SessionBuilder { precision, ..self }
     }
 
+    /// Has the plans of [`SessionBuilder::evaluate`], and those that are added, update states as [`Graph::update`] says, and count their runs where
+    /// [`Graph::step`] is asked for, as training steps do: for what is carried on from run to run, such as the keys and values of a text that is written
+    /// word by word, or the state of a filter. Outputs are computed from states as they were before. Without it a run changes nothing.
+    ///
+    /// ```
+    /// use arenagrad::{DType, Device, Graph, Init, Session, Tensor};
+    ///
+    /// let g = Graph::new();
+    /// let (x, mean) = (g.input("x", []), g.state("mean", [], DType::F32, Init::Constant(0.0)));
+    /// let next = mean * 0.5 + x * 0.5;
+    /// g.update(mean, next);
+    /// let mut filter = Session::builder(Device::cpu()).updating_states().evaluate(&g, &[next])?;
+    /// for expected in [4.0, 6.0, 7.0] {
+    ///     assert_eq!(filter.run(&[("x", &Tensor::from(8.0f32))])?[0].item()?, expected);
+    /// }
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    pub fn updating_states(self) -> Self {
+        SessionBuilder { updates_states: true, ..self }
+    }
+
     /// A session that minimises `loss`, one float, over all trainable parameters of its graph. The graph is left as it was:
     /// gradients and updates are appended, planned and taken back, also if it is refused or the optimiser panics.
     ///
@@ -140,6 +163,7 @@ impl<'e> SessionBuilder<'e> {
             session.join(group);
         }
         session.precision = self.precision;
+        session.updates_states = self.updates_states;
         session.add_required(graph, &outputs)?;
         Ok(session)
     }

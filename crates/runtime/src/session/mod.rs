@@ -10,6 +10,7 @@ mod asynchronous;
 mod averages;
 mod builder;
 mod checkpoint;
+mod evaluation;
 mod feed;
 #[cfg(feature = "gpu")]
 mod found;
@@ -36,8 +37,8 @@ use arenagrad_graph::{DType, DeclarationKind, Elements, Expr, Graph, GraphError,
 
 use crate::device::Device;
 use crate::error::{Error, Given};
-use crate::plan::{BufferRole, BufferSpec, MemoryPolicy, Plan, Request};
-use crate::precision::{Precision, Rounding};
+use crate::plan::{BufferRole, BufferSpec, MemoryPolicy, Plan};
+use crate::precision::Precision;
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
 use crate::train::loss_scale::{LOSS_SCALE, given_scale, present_scale};
@@ -80,6 +81,8 @@ pub struct Session {
     plans: Vec<Prepared>,
     /// Whether the first plan is a training step.
     trains: bool,
+    /// Whether its own plans that train nothing update states.
+    updates_states: bool,
     /// Whether others keep its plans and make more of them as they need.
     has_outside_plans: bool,
     /// What is wanted of the memory of each of its plans.
@@ -142,43 +145,6 @@ impl Session {
     /// A session with a seed, with metrics, or of another precision.
     pub fn builder<'e>(device: Device) -> SessionBuilder<'e> {
         SessionBuilder::new(device)
-    }
-
-    /// Adds a plan over the same parameters: the same network on another batch size, or other outputs. Parameters that the
-    /// session does not have yet are initialised; those that it has keep their values. The session is as it was if the plan
-    /// is refused.
-    ///
-    /// Errors: as [`Session::evaluate`].
-    #[track_caller]
-    pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
-        let outputs = required(graph, outputs, "Session::add", Origin::here())?;
-        self.add_required(graph, &outputs)
-    }
-
-    /// [`Session::add`] of expressions of which nothing is wrong.
-    fn add_required(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
-        let rounding = self.precision.of_evaluation(graph)?;
-        self.add_rounded(graph, outputs, rounding)
-    }
-
-    /// The same in a graph of which that is rounded.
-    pub(crate) fn add_rounded(
-        &mut self,
-        graph: &Graph,
-        outputs: &[Expr<'_>],
-        rounding: Option<Rounding>,
-    ) -> Result<PlanId, Error> {
-        let ids = outputs.iter().map(|output| output.id()).collect::<Result<Vec<_>, _>>()?;
-        let request = Request {
-            outputs: ids.clone(),
-            stages: vec![("forward", ids)],
-            rest: "rest",
-            rounding,
-            memory: MemoryPolicy { is_lenient: !self.plans.is_empty(), ..self.memory_policy.clone() },
-            target: self.device.target(),
-            ..Request::default()
-        };
-        self.prepare(Plan::new(graph, &request)?)
     }
 
     /// In what precision its plans compute.
@@ -349,6 +315,7 @@ impl Session {
             parameters,
             plans,
             trains,
+            updates_states: false,
             has_outside_plans,
             memory_policy,
             precision,

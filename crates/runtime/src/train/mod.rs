@@ -368,6 +368,17 @@ pub(crate) fn append_update<'g>(
     Ok(updates)
 }
 
+/// What the graph's states become by a run that trains nothing: as [`append_update`] has it.
+pub(crate) fn append_state_updates(graph: &Graph, origin: Origin) -> Result<Vec<(u32, NodeId)>, Error> {
+    struct OfNothing;
+    impl Optimizer for OfNothing {
+        fn update<'g>(&self, _: &'g Graph, _: &[Trained<'g>]) -> Result<Vec<(Expr<'g>, Expr<'g>)>, Error> {
+            Ok(Vec::new())
+        }
+    }
+    append_update(graph, &[], &OfNothing, &[], origin)
+}
+
 /// Refuses inputs that an update declares and needs where nobody can give them. They are those from a number on.
 pub(crate) fn refuse_inputs_of_update(graph: &Graph, declared: usize, updates: &[(u32, NodeId)]) -> Result<(), Error> {
     let next: Vec<NodeId> = updates.iter().map(|(_, next)| *next).collect();
