@@ -92,8 +92,8 @@ pub use compose::{
     TripletMargin,
 };
 pub use compose::{
-    BagMode, Embedding, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
-    PerAxis, Pooling,
+    BagMode, EmbeddingBagOptions, EmbeddingOptions, GridMode, GridPadding, GridSample, Interpolation,
+    InterpolationMode, PadMode, PerAxis, Pooling,
 };
 pub use declaration::{Declaration, DeclarationKind, IndexBound, Init};
 pub use display::Listing;

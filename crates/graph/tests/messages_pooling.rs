@@ -1,7 +1,7 @@
 //! Mistakes with pooling, padding, interpolation and sampling, told in the words of the method that was called.
 
 use arenagrad_graph::{
-    BagMode, DType, EmbeddingBag, Expr, Graph, GridSample, Interpolation, InterpolationMode, PadMode, Pooling,
+    BagMode, DType, EmbeddingBagOptions, Expr, Graph, GridSample, Interpolation, InterpolationMode, PadMode, Pooling,
 };
 
 /// A method, what is wrong with a call of it, and what must stand in the message.
@@ -22,8 +22,8 @@ fn linear(size: usize) -> Interpolation {
     Interpolation::to_size(size).mode(InterpolationMode::Linear)
 }
 
-fn bags(offsets: &[usize]) -> EmbeddingBag {
-    EmbeddingBag { offsets: Some(offsets.to_vec()), ..EmbeddingBag::default() }
+fn bags(offsets: &[usize]) -> EmbeddingBagOptions {
+    EmbeddingBagOptions { offsets: Some(offsets.to_vec()), ..EmbeddingBagOptions::default() }
 }
 
 const MISTAKES: &[Mistake] = &[
@@ -104,7 +104,11 @@ const MISTAKES: &[Mistake] = &[
     ("grid_sample", |w| w.x.grid_sample(w.x, GridSample::default()), "axis 3"),
     ("grid_sample", |w| w.x.grid_sample(w.integers, GridSample::default()), "is i32"),
     ("embedding_bag", |w| w.x.embedding_bag(w.tokens, None, bags(&[0])), "has rank 4, but rank 2"),
-    ("embedding_bag", |w| w.table.embedding_bag(w.tokens, None, EmbeddingBag::default()), "rank 2 without offsets"),
+    (
+        "embedding_bag",
+        |w| w.table.embedding_bag(w.tokens, None, EmbeddingBagOptions::default()),
+        "rank 2 without offsets",
+    ),
     ("embedding_bag", |w| w.table.embedding_bag(w.table, None, bags(&[0])), "is f32, but i32"),
     ("embedding_bag", |w| w.table.embedding_bag(w.tokens, None, bags(&[1])), "the first offset is 1"),
     ("embedding_bag", |w| w.table.embedding_bag(w.tokens, None, bags(&[0, 5, 3])), "an offset is 5"),
@@ -114,13 +118,13 @@ const MISTAKES: &[Mistake] = &[
         "embedding_bag",
         |w| {
             let weights = w.tokens.cast(DType::F32);
-            w.table.embedding_bag(w.tokens, Some(weights), EmbeddingBag { mode: BagMode::Max, ..bags(&[0]) })
+            w.table.embedding_bag(w.tokens, Some(weights), EmbeddingBagOptions { mode: BagMode::Max, ..bags(&[0]) })
         },
         "the number of weights is 7, but none",
     ),
     (
         "embedding_bag",
-        |w| w.table.embedding_bag(w.tokens, None, EmbeddingBag { padding_index: Some(5), ..bags(&[0]) }),
+        |w| w.table.embedding_bag(w.tokens, None, EmbeddingBagOptions { padding_index: Some(5), ..bags(&[0]) }),
         "the padding index is 5",
     ),
 ];

@@ -10,8 +10,8 @@ use std::ops::{BitAnd, BitOr, Neg, Not};
 use arenagrad_graph::nn::Phase;
 use arenagrad_graph::symbolic::parse;
 use arenagrad_graph::{
-    BinaryFunction, CompareFunction, Context, CrossEntropy, DType, Elementwise, Embedding, Expr, Function, Gelu, Graph,
-    GraphError, GridOrder, Indexing, Init, Leaf, MatrixNorm, Op, Origin, QuantileInterpolation, Reduction,
+    BinaryFunction, CompareFunction, Context, CrossEntropy, DType, Elementwise, EmbeddingOptions, Expr, Function, Gelu,
+    Graph, GraphError, GridOrder, Indexing, Init, Leaf, MatrixNorm, Op, Origin, QuantileInterpolation, Reduction,
     ScatterReduction, Shape, UnaryFunction, verify,
 };
 
@@ -390,11 +390,11 @@ fn of_indexing() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.x.scatter_reduce(0, o.indices, o.row, ScatterReduction::Prod, false);
         index_add: |o| o.x.index_add(0, o.labels, o.row, 1.0), |o| o.x.index_add(0, o.indices, o.x, 1.0),
             |o| o.truth.index_add(0, o.labels, o.truth, 2.0), |o| o.x.index_add(0, o.labels, o.foreign, 1.0);
-        embedding: |o| o.x.embedding(o.x, Embedding::default()), |o| o.row.embedding(o.labels, Embedding::default()),
-            |o| o.x.embedding(o.labels, Embedding { max_norm: Some(-1.0), ..Embedding::default() }),
-            |o| o.x.embedding(o.foreign_labels, Embedding::default()), |o| o.poisoned.embedding(o.labels, Embedding::default()),
-            |o| o.x.embedding(o.labels, Embedding { max_norm: Some(1.0), norm_type: f64::NAN, ..Embedding::default() }),
-            |o| o.x.embedding(o.labels, Embedding { padding_index: Some(2), ..Embedding::default() });
+        embedding: |o| o.x.embedding(o.x, EmbeddingOptions::default()), |o| o.row.embedding(o.labels, EmbeddingOptions::default()),
+            |o| o.x.embedding(o.labels, EmbeddingOptions { max_norm: Some(-1.0), ..EmbeddingOptions::default() }),
+            |o| o.x.embedding(o.foreign_labels, EmbeddingOptions::default()), |o| o.poisoned.embedding(o.labels, EmbeddingOptions::default()),
+            |o| o.x.embedding(o.labels, EmbeddingOptions { max_norm: Some(1.0), norm_type: f64::NAN, ..EmbeddingOptions::default() }),
+            |o| o.x.embedding(o.labels, EmbeddingOptions { padding_index: Some(2), ..EmbeddingOptions::default() });
         index_copy: |o| o.x.index_copy(0, o.labels, o.indices), |o| o.x.index_copy(0, o.row, o.x),
             |o| o.x.index_copy(0, o.labels, o.foreign), |o| o.x.index_copy(0, o.foreign_labels, o.x);
         index_fill: |o| o.x.index_fill(0, o.labels, o.other), |o| o.indices.index_fill(0, o.labels, 0.5),

@@ -118,8 +118,8 @@ pub use arenagrad_graph::{
 };
 pub use arenagrad_graph::{AxisIndex, AxisIndices, GridOrder, Position, ScatterReduction};
 pub use arenagrad_graph::{
-    BagMode, Embedding, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
-    PerAxis, Pooling, TripletMargin,
+    BagMode, EmbeddingBagOptions, EmbeddingOptions, GridMode, GridPadding, GridSample, Interpolation,
+    InterpolationMode, PadMode, PerAxis, Pooling, TripletMargin,
 };
 pub use arenagrad_graph::{I8, I64, U8};
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointValue};

@@ -4,7 +4,7 @@ use crate::suite::devices::{devices, everywhere};
 use crate::suite::evaluate::Given;
 use crate::suite::run::numbers;
 use arenagrad::nn;
-use arenagrad::{BagMode, DType, Device, Embedding, EmbeddingBag, Expr, Graph, Session, Tensor};
+use arenagrad::{BagMode, DType, Device, EmbeddingBagOptions, EmbeddingOptions, Expr, Graph, Session, Tensor};
 
 /// `[5, 2]`; of the rows that are read the first and the third are longer than 1.
 const TABLE: [f64; 10] = [3.0, 4.0, 0.3, -0.4, 1.0, -2.0, 0.0, 0.0, -6.0, 8.0];
@@ -58,15 +58,16 @@ const SUMS: [f64; 10] = [17.0, 20.0, 3.0, 4.0, 7.0, 8.0, 9.0, 10.0, 0.0, 0.0];
 fn long_rows_are_read_shortened() {
     for (device, dtype) in everywhere() {
         let what = format!("{device}, {dtype}");
-        let of = |options: Embedding| read(&device, dtype, |table, tokens| table.embedding(tokens, options));
-        let (value, gradient) = of(Embedding { max_norm: Some(1.0), ..Embedding::default() });
+        let of = |options: EmbeddingOptions| read(&device, dtype, |table, tokens| table.embedding(tokens, options));
+        let (value, gradient) = of(EmbeddingOptions { max_norm: Some(1.0), ..EmbeddingOptions::default() });
         close(&value, &SHORT, dtype, &what);
         close(&gradient, &SUMS, dtype, &what);
-        let (value, gradient) = of(Embedding { max_norm: Some(2.0), norm_type: 1.0, ..Embedding::default() });
+        let (value, gradient) =
+            of(EmbeddingOptions { max_norm: Some(2.0), norm_type: 1.0, ..EmbeddingOptions::default() });
         close(&value[..4], &[0.857_142_844_897_959_3, 1.142_857_126_530_612_4, 0.3, -0.4], dtype, &what);
         close(&gradient, &SUMS, dtype, &what);
         let norm_type = f64::INFINITY;
-        let (value, _) = of(Embedding { max_norm: Some(1.5), norm_type, ..Embedding::default() });
+        let (value, _) = of(EmbeddingOptions { max_norm: Some(1.5), norm_type, ..EmbeddingOptions::default() });
         close(
             &value[4..8],
             &[1.124_999_971_875_000_8, 1.499_999_962_500_001, 0.749_999_962_500_001_9, -1.499_999_925_000_003_8],
@@ -80,12 +81,16 @@ fn long_rows_are_read_shortened() {
 fn gradients_are_divided_by_how_often_a_row_is_read() {
     for (device, dtype) in everywhere() {
         let what = format!("{device}, {dtype}");
-        let of = |options: Embedding| read(&device, dtype, |table, tokens| table.embedding(tokens, options));
-        let (value, gradient) = of(Embedding { scale_grad_by_freq: true, ..Embedding::default() });
+        let of = |options: EmbeddingOptions| read(&device, dtype, |table, tokens| table.embedding(tokens, options));
+        let (value, gradient) = of(EmbeddingOptions { scale_grad_by_freq: true, ..EmbeddingOptions::default() });
         close(&value[..4], &TABLE[..4], dtype, &what);
         close(&gradient, &[17.0 / 3.0, 20.0 / 3.0, 3.0, 4.0, 7.0, 8.0, 9.0, 10.0, 0.0, 0.0], dtype, &what);
-        let all =
-            Embedding { padding_index: Some(0), max_norm: Some(1.0), scale_grad_by_freq: true, ..Embedding::default() };
+        let all = EmbeddingOptions {
+            padding_index: Some(0),
+            max_norm: Some(1.0),
+            scale_grad_by_freq: true,
+            ..EmbeddingOptions::default()
+        };
         let (value, gradient) = of(all);
         close(&value, &SHORT, dtype, &what);
         close(&gradient, &[0.0, 0.0, 3.0, 4.0, 7.0, 8.0, 9.0, 10.0, 0.0, 0.0], dtype, &what);
@@ -96,21 +101,26 @@ fn gradients_are_divided_by_how_often_a_row_is_read() {
 fn bags_of_rows_that_are_shortened_or_shared() {
     for (device, dtype) in everywhere() {
         let what = format!("{device}, {dtype}");
-        let of =
-            |bags: EmbeddingBag| read(&device, dtype, |table, tokens| table.embedding_bag(tokens, None, bags.clone()));
-        let sum = EmbeddingBag { mode: BagMode::Sum, ..EmbeddingBag::default() };
+        let of = |bags: EmbeddingBagOptions| {
+            read(&device, dtype, |table, tokens| table.embedding_bag(tokens, None, bags.clone()))
+        };
+        let sum = EmbeddingBagOptions { mode: BagMode::Sum, ..EmbeddingBagOptions::default() };
         let sums = [1.499_999_976_000_000_5, 1.199_999_968_000_000_6, 1.047_213_563_499_959, -0.094_427_166_999_917_38];
-        let (value, gradient) = of(EmbeddingBag { max_norm: Some(1.0), ..sum.clone() });
+        let (value, gradient) = of(EmbeddingBagOptions { max_norm: Some(1.0), ..sum.clone() });
         close(&value, &sums, dtype, &what);
         close(&gradient, &[9.0, 12.0, 1.0, 2.0, 7.0, 8.0, 7.0, 8.0, 0.0, 0.0], dtype, &what);
-        let (value, gradient) = of(EmbeddingBag { scale_grad_by_freq: true, ..sum.clone() });
+        let (value, gradient) = of(EmbeddingBagOptions { scale_grad_by_freq: true, ..sum.clone() });
         close(&value, &[6.3, 7.6, 4.0, 2.0], dtype, &what);
         close(&gradient, &[3.0, 4.0, 1.0, 2.0, 7.0, 8.0, 7.0, 8.0, 0.0, 0.0], dtype, &what);
-        let (value, gradient) = of(EmbeddingBag { max_norm: Some(1.0), mode: BagMode::Max, ..sum.clone() });
+        let (value, gradient) = of(EmbeddingBagOptions { max_norm: Some(1.0), mode: BagMode::Max, ..sum.clone() });
         close(&value, &[SHORT[0], SHORT[1], SHORT[0], SHORT[1]], dtype, &what);
         close(&gradient, &[8.0, 10.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], dtype, &what);
-        let padded =
-            EmbeddingBag { max_norm: Some(1.0), scale_grad_by_freq: true, padding_index: Some(0), ..sum.clone() };
+        let padded = EmbeddingBagOptions {
+            max_norm: Some(1.0),
+            scale_grad_by_freq: true,
+            padding_index: Some(0),
+            ..sum.clone()
+        };
         let (value, gradient) = of(padded);
         close(&value, &[0.3, -0.4, SHORT[6], SHORT[7]], dtype, &what);
         close(&gradient, &[0.0, 0.0, 1.0, 2.0, 7.0, 8.0, 7.0, 8.0, 0.0, 0.0], dtype, &what);
@@ -124,8 +134,9 @@ fn tables_of_any_dtype_are_read() {
         let g = Graph::new();
         let table = g.literal([3, 2], [1, 2, 3, 4, 5, 6]);
         let tokens = g.literal([2], [2, 0]);
-        let padded = Embedding { padding_index: Some(0), ..Embedding::default() };
-        let results = [table.embedding(tokens, padded), table.greater(2).embedding(tokens, Embedding::default())];
+        let padded = EmbeddingOptions { padding_index: Some(0), ..EmbeddingOptions::default() };
+        let results =
+            [table.embedding(tokens, padded), table.greater(2).embedding(tokens, EmbeddingOptions::default())];
         let found = numbers(&g, &results, &Given::new(), &device);
         assert_eq!(found, [[5.0, 6.0, 1.0, 2.0], [1.0, 1.0, 0.0, 0.0]], "{device}");
     }
@@ -157,9 +168,9 @@ fn options_that_say_nothing_are_refused() {
         let _ = mistake(g.input("table", [5, 2]), g.literal([2, 3], [0, 1, 0, 2, 3, 0]));
         g.take_error().expect("a mistake").to_string()
     }
-    let options = Embedding::default();
-    let bags = EmbeddingBag::default();
-    let short = |max_norm: f64, norm_type: f64| Embedding { max_norm: Some(max_norm), norm_type, ..options };
+    let options = EmbeddingOptions::default();
+    let bags = EmbeddingBagOptions::default();
+    let short = |max_norm: f64, norm_type: f64| EmbeddingOptions { max_norm: Some(max_norm), norm_type, ..options };
     for (text, expected) in [
         (said(|table, tokens| table.embedding(tokens, short(-1.0, 2.0))), "embedding: max_norm is -1"),
         (said(|table, tokens| table.embedding(tokens, short(f64::NAN, 2.0))), "embedding: max_norm is NaN"),
@@ -168,19 +179,19 @@ fn options_that_say_nothing_are_refused() {
         (said(|table, tokens| table.sum(0).embedding(tokens, options)), "has rank 1, but rank 2 is needed"),
         (said(|table, tokens| table.cast(DType::I32).embedding(tokens, short(1.0, 2.0))), "but a float is needed"),
         (
-            said(|table, tokens| table.embedding(tokens, Embedding { padding_index: Some(5), ..options })),
+            said(|table, tokens| table.embedding(tokens, EmbeddingOptions { padding_index: Some(5), ..options })),
             "embedding: the padding index is 5",
         ),
         (
             said(|table, tokens| {
                 let (mode, scale_grad_by_freq) = (BagMode::Max, true);
-                table.embedding_bag(tokens, None, EmbeddingBag { mode, scale_grad_by_freq, ..bags.clone() })
+                table.embedding_bag(tokens, None, EmbeddingBagOptions { mode, scale_grad_by_freq, ..bags.clone() })
             }),
             "embedding_bag: scale_grad_by_freq is 1",
         ),
         (
             said(|table, tokens| {
-                table.embedding_bag(tokens, None, EmbeddingBag { max_norm: Some(-2.0), ..bags.clone() })
+                table.embedding_bag(tokens, None, EmbeddingBagOptions { max_norm: Some(-2.0), ..bags.clone() })
             }),
             "embedding_bag: max_norm is -2",
         ),

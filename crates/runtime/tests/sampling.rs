@@ -1,7 +1,7 @@
 //! Padding, interpolation, shuffles, grids and bags: values that are known or counted out, and what must not spread or break.
 
 use arenagrad::{
-    BagMode, DType, Device, EmbeddingBag, Expr, Graph, GridMode, GridPadding, GridSample, Interpolation,
+    BagMode, DType, Device, EmbeddingBagOptions, Expr, Graph, GridMode, GridPadding, GridSample, Interpolation,
     InterpolationMode, PadMode,
 };
 
@@ -269,12 +269,12 @@ fn bags_are_those_of_direct_loops() {
             let shape = length.map_or(vec![count], |length| vec![count / length, length]);
             let indices = g.input_of("tokens", &shape[..], DType::I32);
             let own = is_weighted.then(|| g.input("weights", &shape[..]));
-            let options = EmbeddingBag {
+            let options = EmbeddingBagOptions {
                 mode,
                 offsets: length.is_none().then(|| offsets.clone()),
                 include_last_offset,
                 padding_index,
-                ..EmbeddingBag::default()
+                ..EmbeddingBagOptions::default()
             };
             let result = rows.embedding_bag(indices, own, options);
             let direction = g.input("upstream", [bags, COLUMNS]);

@@ -1,6 +1,6 @@
 //! Operators that read or add at indices.
 
-use arenagrad::{DType, Embedding, Expr};
+use arenagrad::{DType, EmbeddingOptions, Expr};
 
 use super::arguments::Call;
 use super::{Operator, Refusal};
@@ -75,10 +75,10 @@ fn embedding<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
 }
 
 /// The arguments that `embedding` and `embedding_bag` have in common.
-pub(super) fn how_rows_are_read<'g>(call: &Call<'_, 'g>, table: Expr<'g>) -> Result<Embedding, Refusal> {
+pub(super) fn how_rows_are_read<'g>(call: &Call<'_, 'g>, table: Expr<'g>) -> Result<EmbeddingOptions, Refusal> {
     let rows = table.shape()?.first().copied().unwrap_or(0);
     let padding = call.get("padding_idx").map(|_| call.integer("padding_idx")).transpose()?;
-    Ok(Embedding {
+    Ok(EmbeddingOptions {
         padding_index: padding.map(|padding| if padding < 0 { padding + rows as i64 } else { padding } as usize),
         max_norm: call.get("max_norm").map(|_| call.number_or("max_norm", 0.0)).transpose()?,
         norm_type: call.number_or("norm_type", 2.0)?,

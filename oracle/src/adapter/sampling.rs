@@ -1,8 +1,8 @@
 //! Padding, interpolation, sampling on grids, and bags of embeddings.
 
 use arenagrad::{
-    BagMode, Embedding, EmbeddingBag, Expr, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode,
-    PadMode,
+    BagMode, EmbeddingBagOptions, EmbeddingOptions, Expr, GridMode, GridPadding, GridSample, Interpolation,
+    InterpolationMode, PadMode,
 };
 
 use super::arguments::{Call, Value, held};
@@ -163,9 +163,16 @@ fn embedding_bag<'g>(call: &Call<'_, 'g>) -> Result<Expr<'g>, Refusal> {
         }
     };
     let include_last_offset = call.boolean_or("include_last_offset", false)?;
-    let Embedding { padding_index, max_norm, norm_type, scale_grad_by_freq } =
+    let EmbeddingOptions { padding_index, max_norm, norm_type, scale_grad_by_freq } =
         indexing::how_rows_are_read(call, table)?;
-    let bags =
-        EmbeddingBag { mode, offsets, include_last_offset, padding_index, max_norm, norm_type, scale_grad_by_freq };
+    let bags = EmbeddingBagOptions {
+        mode,
+        offsets,
+        include_last_offset,
+        padding_index,
+        max_norm,
+        norm_type,
+        scale_grad_by_freq,
+    };
     Ok(table.embedding_bag(tokens, call.optional_float("per_sample_weights")?, bags))
 }

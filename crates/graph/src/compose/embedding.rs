@@ -13,7 +13,7 @@ const BESIDE_NORM: f64 = 1e-7;
 
 /// How rows of a table are read: PyTorch's arguments of `F.embedding`, with its defaults.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Embedding {
+pub struct EmbeddingOptions {
     /// A row of the table that takes no gradient.
     pub padding_index: Option<usize>,
     /// The norm from which on a row is shortened to it. The table itself stays as it is.
@@ -24,9 +24,9 @@ pub struct Embedding {
     pub scale_grad_by_freq: bool,
 }
 
-impl Default for Embedding {
+impl Default for EmbeddingOptions {
     fn default() -> Self {
-        Embedding { padding_index: None, max_norm: None, norm_type: 2.0, scale_grad_by_freq: false }
+        EmbeddingOptions { padding_index: None, max_norm: None, norm_type: 2.0, scale_grad_by_freq: false }
     }
 }
 
@@ -34,23 +34,23 @@ impl<'g> Expr<'g> {
     /// The rows of this table `[rows, columns]` at the i32 `indices`: `[..] -> [.., columns]`. (PyTorch's `F.embedding`; without
     /// options it is [`Expr::index_select`].) Any dtype; floats with a norm or gradients by frequency.
     ///
-    /// A row whose norm is above [`Embedding::max_norm`] is read as `row max_norm / (norm + 1e-7)`, and its gradient is that of what was read, in
+    /// A row whose norm is above [`EmbeddingOptions::max_norm`] is read as `row max_norm / (norm + 1e-7)`, and its gradient is that of what was read, in
     /// both as in PyTorch. There the table's own row is shortened too, each time that it is read; here it stays as it is, and an optimiser goes
-    /// on from there. With [`Embedding::scale_grad_by_freq`] the gradient of a row that the indices name `n` times is the `n`-th part of its sum.
+    /// on from there. With [`EmbeddingOptions::scale_grad_by_freq`] the gradient of a row that the indices name `n` times is the `n`-th part of its sum.
     ///
     /// Errors: another rank of the table; no floats where they are needed; indices that are not i32; a padding index that is no row; a `max_norm` that is NaN or below
     /// 0, a `norm_type` that is NaN. Indices of an input are checked at each run.
     ///
     /// ```
-    /// # use arenagrad_graph::{DType, Embedding, Graph};
+    /// # use arenagrad_graph::{DType, EmbeddingOptions, Graph};
     /// let g = Graph::new();
     /// let (table, tokens) = (g.input("table", [100, 16]), g.input_of("tokens", [8, 20], DType::I32));
-    /// let vectors = table.embedding(tokens, Embedding { max_norm: Some(1.0), ..Embedding::default() });
+    /// let vectors = table.embedding(tokens, EmbeddingOptions { max_norm: Some(1.0), ..EmbeddingOptions::default() });
     /// assert_eq!(vectors.shape()?.dims(), &[8, 20, 16]);
     /// # Ok::<(), arenagrad_graph::GraphError>(())
     /// ```
     #[track_caller]
-    pub fn embedding(self, indices: Expr<'g>, options: Embedding) -> Expr<'g> {
+    pub fn embedding(self, indices: Expr<'g>, options: EmbeddingOptions) -> Expr<'g> {
         const OP: &str = "embedding";
         let method = self.enter(OP);
         let origin = method.origin();
@@ -89,7 +89,7 @@ impl<'g> Expr<'g> {
         self,
         op: &'static str,
         indices: Expr<'g>,
-        options: &Embedding,
+        options: &EmbeddingOptions,
         count: usize,
         origin: Origin,
     ) -> Option<Expr<'g>> {

@@ -11,7 +11,7 @@ use crate::node::Origin;
 use crate::op::ReduceFunction;
 use crate::shape::AxisSet;
 
-use super::embedding::Embedding;
+use super::embedding::EmbeddingOptions;
 use super::pooling::first_place;
 
 /// What is made of the rows of a bag; of a bag without rows zeros.
@@ -28,7 +28,7 @@ pub enum BagMode {
 
 /// Which rows are a bag, and what is made of them: PyTorch's arguments of `embedding_bag`, with its defaults.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EmbeddingBag {
+pub struct EmbeddingBagOptions {
     /// What is made of the rows of a bag.
     pub mode: BagMode,
     /// Where each bag begins among indices of one axis: the first at 0, none before the one in front of it. None for indices of two axes,
@@ -46,10 +46,10 @@ pub struct EmbeddingBag {
     pub scale_grad_by_freq: bool,
 }
 
-impl Default for EmbeddingBag {
+impl Default for EmbeddingBagOptions {
     fn default() -> Self {
-        let Embedding { padding_index, max_norm, norm_type, scale_grad_by_freq } = Embedding::default();
-        EmbeddingBag {
+        let EmbeddingOptions { padding_index, max_norm, norm_type, scale_grad_by_freq } = EmbeddingOptions::default();
+        EmbeddingBagOptions {
             mode: BagMode::default(),
             offsets: None,
             include_last_offset: false,
@@ -80,7 +80,7 @@ enum Lengths {
 
 impl<'g> Expr<'g> {
     /// What is made of bags of rows of this table: `[rows, columns]` at i32 indices `[bags, length]`, or at indices `[n]` of bags that begin
-    /// at [`EmbeddingBag::offsets`], give `[bags, columns]`. With weights, of the indices' shape, each row counts as often in a sum.
+    /// at [`EmbeddingBagOptions::offsets`], give `[bags, columns]`. With weights, of the indices' shape, each row counts as often in a sum.
     ///
     /// The gradient goes to the rows that were used, as often as they were, and to the weights. Indices of an input are checked before each
     /// run.
@@ -90,16 +90,16 @@ impl<'g> Expr<'g> {
     /// floats; a `max_norm` or `norm_type` that [`Expr::embedding`] refuses; gradients by frequency of the largest. PyTorch's `F.embedding_bag`.
     ///
     /// ```
-    /// # use arenagrad_graph::{BagMode, DType, EmbeddingBag, Graph};
+    /// # use arenagrad_graph::{BagMode, DType, EmbeddingBagOptions, Graph};
     /// let g = Graph::new();
     /// let table = g.input("table", [100, 16]);
     /// let tokens = g.input_of("tokens", [7], DType::I32);
-    /// let bags = EmbeddingBag { mode: BagMode::Sum, offsets: Some(vec![0, 3, 3]), ..EmbeddingBag::default() };
+    /// let bags = EmbeddingBagOptions { mode: BagMode::Sum, offsets: Some(vec![0, 3, 3]), ..EmbeddingBagOptions::default() };
     /// assert_eq!(table.embedding_bag(tokens, None, bags).shape()?.dims(), &[3, 16]);
     /// # Ok::<(), arenagrad_graph::GraphError>(())
     /// ```
     #[track_caller]
-    pub fn embedding_bag(self, indices: Expr<'g>, weights: Option<Expr<'g>>, bags: EmbeddingBag) -> Expr<'g> {
+    pub fn embedding_bag(self, indices: Expr<'g>, weights: Option<Expr<'g>>, bags: EmbeddingBagOptions) -> Expr<'g> {
         let method = self.enter("embedding_bag");
         let origin = method.origin();
         let poisoned = Expr::poisoned(self.graph());
@@ -110,8 +110,8 @@ impl<'g> Expr<'g> {
         self.graph().at(origin, || {
             let (Ok(dtype), Ok(shape)) = (self.dtype(), self.shape()) else { return self };
             let count = shape[0];
-            let EmbeddingBag { max_norm, norm_type, scale_grad_by_freq, .. } = bags;
-            let options = Embedding { padding_index: None, max_norm, norm_type, scale_grad_by_freq };
+            let EmbeddingBagOptions { max_norm, norm_type, scale_grad_by_freq, .. } = bags;
+            let options = EmbeddingOptions { padding_index: None, max_norm, norm_type, scale_grad_by_freq };
             let Some(mut rows) = self.rows_of_table("embedding_bag", indices, &options, count, origin) else {
                 return poisoned;
             };
@@ -138,7 +138,7 @@ impl<'g> Expr<'g> {
         self,
         indices: Expr<'g>,
         weights: Option<Expr<'g>>,
-        bags: &EmbeddingBag,
+        bags: &EmbeddingBagOptions,
         origin: Origin,
     ) -> Option<Lengths> {
         let op = "embedding_bag";

@@ -66,7 +66,7 @@ impl Embedding {
         Embedding { padding: Some(index), ..self }
     }
 
-    /// With vectors whose norm is above that shortened to it where they are read: [`Embedding`](crate::Embedding) has the formula. PyTorch's
+    /// With vectors whose norm is above that shortened to it where they are read: [`EmbeddingOptions`](crate::EmbeddingOptions) has the formula. PyTorch's
     /// `max_norm`, but that the table itself stays as it is.
     #[must_use]
     pub fn max_norm(self, most: f64) -> Self {
@@ -140,7 +140,7 @@ impl Weighted for Embedding {
             return graph.refuse("Embedding", "the padding", index as f64, expected);
         }
         graph.layer(format!("Embedding({}, {})", self.count, self.dimension), &self.name, indices, || {
-            let options = compose::Embedding {
+            let options = compose::EmbeddingOptions {
                 padding_index: self.padding_row(),
                 max_norm: self.max_norm,
                 norm_type: self.norm_type,

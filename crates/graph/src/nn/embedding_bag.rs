@@ -150,7 +150,7 @@ impl EmbeddingBag {
             BagMode::Mean => "mean",
             BagMode::Max => "max",
         };
-        let bags = compose::EmbeddingBag {
+        let bags = compose::EmbeddingBagOptions {
             mode: self.mode,
             offsets: offsets.map(<[usize]>::to_vec),
             include_last_offset: self.includes_last_offset && offsets.is_some(),

@@ -2,7 +2,8 @@
 
 use arenagrad::nn::Phase;
 use arenagrad::{
-    BagMode, Embedding, EmbeddingBag, GridMode, GridPadding, GridSample, Interpolation, InterpolationMode, PadMode,
+    BagMode, EmbeddingBagOptions, EmbeddingOptions, GridMode, GridPadding, GridSample, Interpolation,
+    InterpolationMode, PadMode,
 };
 
 use super::table::{float, integer, operators};
@@ -59,26 +60,26 @@ operators! {
         x.grid_sample(grid, GridSample { padding: GridPadding::Reflection, ..GridSample::default() });
     "F.embedding(max_norm)"
         (g, table = float(&[5, 3], -1.0, 1.0), tokens = integer(&[1, 4], 0, 4)) =>
-        table.embedding(tokens, Embedding { max_norm: Some(9.0), ..Embedding::default() });
+        table.embedding(tokens, EmbeddingOptions { max_norm: Some(9.0), ..EmbeddingOptions::default() });
     "F.embedding_bag" (g, table = float(&[5, 3], -1.0, 1.0), tokens = integer(&[2, 4], 0, 4)) =>
-        table.embedding_bag(tokens, None, EmbeddingBag::default());
+        table.embedding_bag(tokens, None, EmbeddingBagOptions::default());
     "F.embedding_bag(offsets, mode='sum', per_sample_weights)"
         (g, table = float(&[5, 3], -1.0, 1.0), tokens = integer(&[6], 0, 4), weights = float(&[6], 0.5, 2.0)) =>
-        table.embedding_bag(tokens, Some(weights), EmbeddingBag {
+        table.embedding_bag(tokens, Some(weights), EmbeddingBagOptions {
             mode: BagMode::Sum,
             offsets: Some(vec![0, 2, 2]),
-            ..EmbeddingBag::default()
+            ..EmbeddingBagOptions::default()
         });
     "F.embedding_bag(offsets, mode='max')" (g, table = float(&[5, 3], -1.0, 1.0), tokens = integer(&[7], 0, 4)) =>
-        table.embedding_bag(tokens, None, EmbeddingBag {
+        table.embedding_bag(tokens, None, EmbeddingBagOptions {
             mode: BagMode::Max,
             offsets: Some(vec![0, 1, 1, 6]),
-            ..EmbeddingBag::default()
+            ..EmbeddingBagOptions::default()
         });
     "F.embedding_bag(mode='max', padding_idx)" (g, table = float(&[5, 3], -1.0, 1.0), tokens = integer(&[3, 4], 0, 4)) =>
-        table.embedding_bag(tokens, None, EmbeddingBag {
+        table.embedding_bag(tokens, None, EmbeddingBagOptions {
             mode: BagMode::Max,
             padding_index: Some(2),
-            ..EmbeddingBag::default()
+            ..EmbeddingBagOptions::default()
         });
 }

@@ -1,6 +1,8 @@
 //! Pooling, padding, interpolation and sampling.
 
-use arenagrad_graph::{Embedding, EmbeddingBag, GridSample, Interpolation, Origin, PadMode, PerAxis, Pooling};
+use arenagrad_graph::{
+    EmbeddingBagOptions, EmbeddingOptions, GridSample, Interpolation, Origin, PadMode, PerAxis, Pooling,
+};
 // The documentation has links to the methods of expressions.
 #[allow(unused_imports)]
 use arenagrad_graph::Expr;
@@ -101,7 +103,7 @@ with_indices! {
 impl Variable {
     /// The rows of this table at i32 indices. See [`Expr::embedding`](crate::Expr::embedding).
     #[track_caller]
-    pub fn embedding(&self, indices: &Variable, options: Embedding) -> Variable {
+    pub fn embedding(&self, indices: &Variable, options: EmbeddingOptions) -> Variable {
         let origin = Origin::here();
         Variable::new(
             self.tape_inner().record("embedding", &[self, indices], origin, |_, x| Ok(x[0].embedding(x[1], options))),
@@ -111,7 +113,7 @@ impl Variable {
     /// What is made of bags of rows of this table, with a weight for each row if there are any. See
     /// [`Expr::embedding_bag`](crate::Expr::embedding_bag).
     #[track_caller]
-    pub fn embedding_bag(&self, indices: &Variable, weights: Option<&Variable>, bags: EmbeddingBag) -> Variable {
+    pub fn embedding_bag(&self, indices: &Variable, weights: Option<&Variable>, bags: EmbeddingBagOptions) -> Variable {
         let origin = Origin::here();
         let operands: Vec<&Variable> = [self, indices].into_iter().chain(weights).collect();
         Variable::new(
