@@ -92,6 +92,7 @@ impl Graph {
     ) -> Result<Vec<Expr<'g>>, GraphError> {
         let origin = self.origin_or(Origin::here());
         self.check()?;
+        let first = self.operation().first_ordinal();
         let results = self.attempt(|| {
             self.at(origin, || {
                 let packed = Packed::new(function);
@@ -103,7 +104,12 @@ impl Graph {
             let ids = results.iter().filter_map(|result| result.raw());
             let keys: Vec<_> = ids.map(|id| id.key).collect();
             let mut arena = self.arena_mut();
-            keys.into_iter().for_each(|key| arena.call(key, function.name()));
+            for key in keys {
+                // What was there before has a name of its own.
+                if arena.nodes.get(key).is_some_and(|node| node.ordinal >= first) {
+                    arena.call(key, function.name());
+                }
+            }
         }
         Ok(results)
     }
@@ -119,16 +125,16 @@ impl<'f, F: MultiFunction + ?Sized> Packed<'f, F> {
         self.results.borrow().len()
     }
 
-    /// Whether a result is a part of the value.
-    pub fn is_packed(&self, number: usize) -> bool {
-        self.results.borrow()[number].start.is_some()
+    /// The node of a result that is no part of the value, if it is none.
+    pub fn node_apart(&self, number: usize) -> Option<NodeId> {
+        self.results.borrow().get(number).filter(|result| result.start.is_none()).map(|result| result.node)
     }
 
     /// The result of that number, the value of this function being `value`.
     pub fn result<'g>(&self, value: Expr<'g>, number: usize) -> Expr<'g> {
         let PackedResult { node, shape, dtype, start } = self.results.borrow()[number].clone();
         match start {
-            Some(start) => value.slice(0, start, start + shape.elements()).reshape(shape).cast(dtype),
+            Some(start) => value.slice(0, start, start.saturating_add(shape.elements())).reshape(shape).cast(dtype),
             None => value.graph().expr(node),
         }
     }
@@ -162,14 +168,15 @@ impl<F: MultiFunction + ?Sized> Packed<'_, F> {
     fn pack<'g>(&self, graph: &'g Graph, found: &[Expr<'g>]) -> Result<Expr<'g>, GraphError> {
         let origin = graph.origin_or(Origin::here());
         let mut results = Vec::with_capacity(found.len());
-        let (mut floats, mut end) = (Vec::new(), 0);
+        let (mut floats, mut end) = (Vec::new(), 0usize);
         for result in found {
             let node = result.id_in(graph, "apply_multi", origin)?;
             let (shape, dtype) = (result.shape()?, result.dtype()?);
             let start = dtype.is_float().then_some(end);
             if start.is_some() {
                 floats.push((*result, dtype));
-                end += shape.elements();
+                // Too many are refused where they are put together.
+                end = end.saturating_add(shape.elements());
             }
             results.push(PackedResult { node, shape, dtype, start });
         }

@@ -1,5 +1,5 @@
 //! Next values of states that a graph carries: a layer that keeps running statistics asks for them where it is applied, and
-//! whoever plans a training step takes them along.
+//! whoever plans a training step takes them along, and whoever asks for it where nothing is trained.
 //!
 //! Invariants: a state has one next value, that of the last update; what was removed from the graph is none. This does not know
 //! who carries the updates out.
@@ -24,7 +24,7 @@ pub(crate) struct Update {
 
 impl Graph {
     /// Says what a state becomes when a training step is taken: every training plan over this graph that is made from now on
-    /// updates it. A second update of a state takes the place of the first: build it on [`Graph::latest`].
+    /// updates it, and so does an evaluation whose session is told to update states. A second update of a state takes the place of the first: build it on [`Graph::latest`].
     ///
     /// What an optimiser trains has its next value from there: a session that is to train it refuses an update of it, unless the
     /// optimiser leaves it out (`freeze`). The counter of [`Graph::step`] is advanced by the step, or by the optimiser, whatever is said

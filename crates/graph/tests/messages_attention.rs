@@ -94,7 +94,10 @@ fn rotary_positions() {
     let _ = x.rotary_embedding(None, RotaryEmbedding { theta: -1.0, ..options });
     assert_eq!(message(&g, count), "rotary_embedding: theta is -1, but a positive number is needed");
     let _ = x.rotary_embedding(None, RotaryEmbedding { scaling: RotaryScaling::Linear { factor: 0.0 }, ..options });
-    assert_eq!(message(&g, count), "rotary_embedding: the factor of a scaling is 0, but a positive number is needed");
+    assert_eq!(
+        message(&g, count),
+        "rotary_embedding: the factor of a scaling is 0, but a finite number above 0 is needed"
+    );
     let scaling = RotaryScaling::Llama3 {
         factor: 8.0,
         low_frequency_factor: 4.0,

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use arenagrad::plan::BufferRole;
-use arenagrad::{Attention, DType, Device, Expr, Graph, RotaryEmbedding, RotaryPairs, Session};
+use arenagrad::{Attention, DType, Device, Expr, Graph, RotaryEmbedding, RotaryPairs, RotaryScaling, Session};
 
 use crate::suite::devices::{devices, gpu};
 use crate::suite::evaluate::Given;
@@ -423,6 +423,40 @@ fn rotary_positions_turn_pairs() {
                     for (place, expected) in places.into_iter().zip(turned) {
                         let found: f64 = results[result][4 * position + place];
                         assert!((found - expected).abs() < 2e-6, "{device}: {found} for {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn scaled_rotary_positions_turn_less_and_grow() {
+    let grow = RotaryScaling::Yarn {
+        factor: 4.0,
+        original_positions: 64,
+        beta_fast: 8.0,
+        beta_slow: 1.0,
+        attention_factor: Some(1.5),
+    };
+    for (scaling, frequencies, grows) in
+        [(RotaryScaling::Linear { factor: 4.0 }, [0.25, 0.025], 1.0), (grow, [1.0, 0.1 / 4.0], 1.5)]
+    {
+        for device in devices() {
+            let g = Graph::new();
+            let x = g.input("x", [3, 4]);
+            let turned = x.rotary_embedding(None, RotaryEmbedding { theta: 100.0, scaling, ..RotaryEmbedding::default() });
+            let elements: Vec<f64> = (0..12).map(|i| f64::from(i) - 5.0).collect();
+            let given = Given::from([("x".to_owned(), elements.clone())]);
+            let found: Vec<f64> = numbers(&g, &[turned], &given, &device).remove(0);
+            for position in 0..3 {
+                for pair in 0..2 {
+                    let angle = position as f64 * frequencies[pair];
+                    let (a, b) = (elements[4 * position + pair], elements[4 * position + pair + 2]);
+                    let expected = [a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()];
+                    for (half, expected) in expected.into_iter().enumerate() {
+                        let found = found[4 * position + pair + 2 * half];
+                        assert!((found - grows * expected).abs() < 3e-6, "{device}: {found} for {grows} {expected}");
                     }
                 }
             }

@@ -116,6 +116,7 @@ mod tape_growth;
 mod tape_layers;
 mod tape_messages;
 mod tape_methods;
+mod tape_multi_functions;
 mod tape_optimizer;
 mod tape_ownership;
 mod tape_random;

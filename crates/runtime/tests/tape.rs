@@ -3,7 +3,7 @@
 use crate::suite::devices::devices;
 use crate::suite::random::Random;
 use arenagrad::{
-    Adam, Context, DType, Device, Error, Expr, Function, GradientTape, Graph, GraphError, Init, MultiFunction, Session,
+    Adam, Context, DType, Device, Error, Expr, Function, GradientTape, Graph, GraphError, Init, Session,
     Sgd, Tape, TapeOptimizer, Tensor, Variable,
 };
 
@@ -453,44 +453,6 @@ fn functions_of_ones_own() {
         assert_eq!((y.item().unwrap(), y.grad_fn()), (8.0, Some("cube")));
         y.backward().unwrap();
         assert_eq!(gradients(&[&x]), [12.0]);
-    }
-}
-
-/// The largest element, where it stands, and the sum of the squares.
-struct LargestAndSquares;
-
-impl MultiFunction for LargestAndSquares {
-    fn name(&self) -> &'static str {
-        "largest_and_squares"
-    }
-
-    fn forward<'g>(&self, context: &mut Context<'g>, operands: &[Expr<'g>]) -> Vec<Expr<'g>> {
-        let (largest, place) = operands[0].max_with_indices(0);
-        context.save_for_backward(&[operands[0], place]);
-        vec![largest, place, operands[0].square().sum(..)]
-    }
-
-    fn backward<'g>(&self, context: &Context<'g>, upstream: &[Expr<'g>]) -> Vec<Option<Expr<'g>>> {
-        let &[x, place] = context.saved() else { return Vec::new() };
-        vec![Some(upstream[0] * place.one_hot(3) + upstream[2] * x * 2.0)]
-    }
-}
-
-#[test]
-fn functions_of_several_results() {
-    for device in devices() {
-        let tape = Tape::new(device);
-        let x = tape.leaf([1.0, 4.0, -2.0]).requires_grad();
-        let results = tape.apply_multi(&LargestAndSquares, &[&x]).unwrap();
-        let found: Vec<f64> = results.iter().map(|result| result.item().unwrap()).collect();
-        assert_eq!((found, results[1].dtype()), (vec![4.0, 1.0, 21.0], Ok(DType::I32)));
-        let name = Some("largest_and_squares");
-        assert_eq!(results.iter().map(|result| result.grad_fn()).collect::<Vec<_>>(), [name, None, name]);
-        (&results[0] * &results[2]).backward().unwrap();
-        assert_eq!(x.grad().unwrap().to_f64_vec(), [8.0, 21.0 + 32.0, -16.0]);
-        // Its gradient is for three elements.
-        let error = tape.apply_multi(&LargestAndSquares, &[&tape.leaf([1.0, 2.0])]).unwrap_err();
-        assert!(matches!(error, Error::Graph(GraphError::Broadcast { .. })), "{error}");
     }
 }
 

@@ -21,16 +21,19 @@ fn outputs_are_computed_from_what_states_were() {
         let outputs = [sum, g.latest(sum), count, x * 2.0];
         let mut plain = Session::evaluate(&g, &outputs, &device).unwrap();
         let mut session = Session::builder(device).updating_states().evaluate(&g, &outputs).unwrap();
-        let nodes = g.len();
-        let later = session.add(&g, &[sum.sum(..)]).unwrap();
-        assert_eq!(g.len(), nodes + 1, "what counts and updates is taken back");
+        let (total, nodes) = (sum.sum(..), g.len());
+        let later = session.add(&g, &[total]).unwrap();
+        assert_eq!(g.len(), nodes, "what counts and updates is taken back");
         for run in 0..3 {
             let x = Tensor::from([1.0f32, 2.0, -1.0]);
             let found = session.run(&[("x", &x)]).unwrap();
             let before = [1.0, 2.0, -1.0].map(|x| x * f64::from(2 * run));
             assert_eq!(found[0].to_f64_vec(), before);
             assert_eq!(found[1].to_f64_vec(), [before[0] + 1.0, before[1] + 2.0, before[2] - 1.0]);
-            assert_eq!((found[2].to_f64_vec(), found[3].to_f64_vec()), (vec![f64::from(4 * run)], vec![2.0, 4.0, -2.0]));
+            assert_eq!(
+                (found[2].to_f64_vec(), found[3].to_f64_vec()),
+                (vec![f64::from(4 * run)], vec![2.0, 4.0, -2.0])
+            );
             // Another plan of the session goes on from there.
             let found = session.run_plan(later, &[("x", &x)]).unwrap();
             assert_eq!(found[0].item().unwrap(), f64::from(2 * (2 * run + 1)));

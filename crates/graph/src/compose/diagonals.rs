@@ -253,7 +253,8 @@ impl Graph {
         let [rows, columns] =
             [0, 1].map(|side| sides.iter().fold(0usize, |all, block| all.saturating_add(block[side])));
         let shape = Shape::from([rows, columns]);
-        if shape.checked_elements().is_none() {
+        // An axis may be too long where another is empty.
+        if shape.checked_elements().is_none() || shape.contains(&usize::MAX) {
             return self.finish(Err(GraphError::TooManyElements { origin, op, shape }));
         }
         let mut before = 0;

@@ -118,8 +118,9 @@ impl<'g> Expr<'g> {
         self.graph().at(origin, || {
             let is_point = low.equal(high);
             let (low, high) = (is_point.where_(low - 1.0, low), is_point.where_(high + 1.0, high));
-            let is_finite = ((high - low) * bins as f64).isfinite();
-            [low, high].map(|bound| is_finite.where_(bound, f64::NAN))
+            // Where they are so large that 1 more is no more, there is nothing between them either.
+            let has_room = ((high - low) * bins as f64).isfinite() & low.less(high);
+            [low, high].map(|bound| has_room.where_(bound, f64::NAN))
         })
     }
 }

@@ -82,9 +82,10 @@ impl<'g> Expr<'g> {
         }
         let mut exponential = (self * factor).exponential_series(identity, dtype);
         for halvings in 0..HALVINGS {
-            // The identity is chosen before the product: what is not taken shall not overflow, for 0 times it would be NaN in a gradient.
-            let other = norm.greater(bound(halvings)).where_(exponential, identity);
-            exponential = exponential.matmul(other);
+            // The identity is chosen before the product too: what is not taken shall not overflow, for 0 times it would be NaN in a gradient.
+            let is_taken = norm.greater(bound(halvings));
+            let other = is_taken.where_(exponential, identity);
+            exponential = is_taken.where_(exponential.matmul(other), exponential);
         }
         exponential
     }

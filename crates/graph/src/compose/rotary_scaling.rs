@@ -36,7 +36,8 @@ pub enum RotaryScaling {
     },
     /// Peng et al. 2023, "YaRN: Efficient Context Window Extension of Large Language Models" (`"yarn"`): `f` for pairs that turn more than
     /// `beta_fast` times over the original positions, `f / factor` for those that turn less than `beta_slow` times, and a ramp over the pairs
-    /// between, whose ends are whole pairs. Turned numbers grow by `attention_factor`.
+    /// between, whose ends are whole pairs from the first to the last: pairs that all turn less often than `beta_slow` stay as they are. Turned numbers
+    /// grow by `attention_factor`.
     Yarn {
         /// By how much slow pairs are slower.
         factor: f64,
@@ -84,6 +85,9 @@ impl RotaryScaling {
                 let factor = positive("the factor of a scaling", factor)?;
                 let positions = positive("the number of original positions", original_positions as f64)?;
                 let (fast, slow) = (positive("beta_fast", beta_fast)?, positive("beta_slow", beta_slow)?);
+                if slow >= fast {
+                    return Err(("beta_slow", slow, "less than beta_fast"));
+                }
                 if theta == 1.0 {
                     return Err(("theta", theta, "another number than 1, as pairs of one frequency make no ramp"));
                 }
@@ -107,7 +111,7 @@ impl RotaryScaling {
 }
 
 fn positive(what: &'static str, value: f64) -> Result<f64, Mistake> {
-    if value > 0.0 && value.is_finite() { Ok(value) } else { Err((what, value, "a positive number")) }
+    if value > 0.0 && value.is_finite() { Ok(value) } else { Err((what, value, "a finite number above 0")) }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::storage::StorageType;
 /// `BatchNorm3d` (Ioffe and Szegedy 2015), with their defaults.
 ///
 /// In [`Phase::Training`] mean and variance are the batch's, and what the states `NAME.running_mean` and `NAME.running_var` become is an
-/// update of the graph, so that every training plan carries it out: `(1 - momentum) * running + momentum * batch`, of the variance
+/// update of the graph, so that training plans carry it out: `(1 - momentum) * running + momentum * batch`, of the variance
 /// with Bessel's correction. `NAME.num_batches_tracked` counts. Two applications in one step update one after the other. In
 /// [`Phase::Evaluation`] mean and variance are the running ones, as they are when a run begins.
 ///

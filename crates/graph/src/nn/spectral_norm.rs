@@ -19,7 +19,7 @@ const OP: &str = "SpectralNorm";
 /// the states `NAME.parametrizations.weight.0._u` and `NAME.parametrizations.weight.0._v`, as long as `W` has rows and columns. They
 /// start fifteen steps of the power method from a vector that is drawn. In [`Phase::Training`] each application takes one step more,
 /// `u = W v / max(||W v||, eps)` and `v = W^T u / max(||W^T u||, eps)`, through which no gradient flows; what they become is an update
-/// of the graph, so that every training plan carries it out. In [`Phase::Evaluation`] they are what they are when a run begins.
+/// of the graph, so that training plans carry it out. In [`Phase::Evaluation`] they are what they are when a run begins.
 ///
 /// ```
 /// use arenagrad_graph::Graph;

@@ -44,6 +44,12 @@ pub enum GroupError {
     )]
     NotItsShare { rank: usize, found: usize, batch: usize, shards: usize, expected: usize },
 
+    #[error(
+        "runs that train nothing update the states of each of {size} members alone, and those of a group are the same on all; make the session without \
+         a group, or update states in training steps"
+    )]
+    StatesOfEach { size: usize },
+
     #[error("rank {rank} was asked for of a group of {size}")]
     NoSuchRank { rank: usize, size: usize },
 

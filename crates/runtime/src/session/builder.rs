@@ -6,7 +6,7 @@ use arenagrad_graph::{Expr, Graph, NodeId, Origin};
 
 use crate::device::Device;
 use crate::error::Error;
-use crate::group::Group;
+use crate::group::{Group, GroupError};
 use crate::plan::{MemoryPolicy, Plan, Request};
 use crate::precision::Precision;
 use crate::session::{Session, required};
@@ -110,9 +110,12 @@ impl<'e> SessionBuilder<'e> {
         SessionBuilder { precision, ..self }
     }
 
-    /// Has the plans of [`SessionBuilder::evaluate`], and those that are added, update states as [`Graph::update`] says, and count their runs where
+    /// Has the plan of [`SessionBuilder::evaluate`], and those that are added to that session, update states as [`Graph::update`] says, and count their runs where
     /// [`Graph::step`] is asked for, as training steps do: for what is carried on from run to run, such as the keys and values of a text that is written
     /// word by word, or the state of a filter. Outputs are computed from states as they were before. Without it a run changes nothing.
+    ///
+    /// A plan carries out all updates of its graph, and needs the inputs of them all: what only reads states is a plan of another graph. Errors, when a
+    /// session is made: a group of several members, whose states would come apart.
     ///
     /// ```
     /// use arenagrad::{DType, Device, Graph, Init, Session, Tensor};
@@ -156,7 +159,13 @@ impl<'e> SessionBuilder<'e> {
     /// A session that computes `outputs`. Errors: as [`Session::evaluate`].
     #[track_caller]
     pub fn evaluate(self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<Session, Error> {
-        let outputs = required(graph, outputs, "Session::evaluate", Origin::here())?;
+        let origin = Origin::here();
+        let outputs = required(graph, outputs, "Session::evaluate", origin)?;
+        if let Some(size) =
+            self.group.as_ref().map(|group| group.size()).filter(|&size| size > 1 && self.updates_states)
+        {
+            return Err(GroupError::StatesOfEach { size }.into());
+        }
         let mut session = Session::new(self.device, self.seed, false);
         session.memory_policy = self.memory;
         if let Some(group) = self.group {
@@ -164,7 +173,7 @@ impl<'e> SessionBuilder<'e> {
         }
         session.precision = self.precision;
         session.updates_states = self.updates_states;
-        session.add_required(graph, &outputs)?;
+        session.add_required(graph, &outputs, origin)?;
         Ok(session)
     }
 

@@ -16,22 +16,29 @@ impl Session {
     /// Errors: as [`Session::evaluate`].
     #[track_caller]
     pub fn add(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
-        let outputs = required(graph, outputs, "Session::add", Origin::here())?;
-        self.add_required(graph, &outputs)
+        let origin = Origin::here();
+        let outputs = required(graph, outputs, "Session::add", origin)?;
+        self.add_required(graph, &outputs, origin)
     }
 
     /// [`Session::add`] of expressions of which nothing is wrong.
-    pub(super) fn add_required(&mut self, graph: &Graph, outputs: &[Expr<'_>]) -> Result<PlanId, Error> {
+    pub(super) fn add_required(
+        &mut self,
+        graph: &Graph,
+        outputs: &[Expr<'_>],
+        origin: Origin,
+    ) -> Result<PlanId, Error> {
         let rounding = self.precision.of_evaluation(graph)?;
-        self.add_rounded(graph, outputs, rounding)
+        self.add_rounded(graph, outputs, rounding, self.updates_states.then_some(origin))
     }
 
-    /// The same in a graph of which that is rounded.
+    /// The same in a graph of which that is rounded. States are updated if there is a place where that was asked for.
     pub(crate) fn add_rounded(
         &mut self,
         graph: &Graph,
         outputs: &[Expr<'_>],
         rounding: Option<Rounding>,
+        updates: Option<Origin>,
     ) -> Result<PlanId, Error> {
         let ids = outputs.iter().map(|output| output.id()).collect::<Result<Vec<_>, _>>()?;
         let mut request = Request {
@@ -44,8 +51,8 @@ impl Session {
             ..Request::default()
         };
         let plan = graph.temporarily(|| {
-            if self.updates_states {
-                request.updates = append_state_updates(graph, Origin::here())?;
+            if let Some(origin) = updates {
+                request.updates = append_state_updates(graph, origin)?;
             }
             Plan::new(graph, &request)
         })?;

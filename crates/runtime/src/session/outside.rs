@@ -139,6 +139,7 @@ impl Session {
         match self.make_ready(plan, sharing) {
             Ok((prepared, moved)) => {
                 self.parameters.settle(known);
+                self.parameters.note_ready();
                 for (name, buffer) in moved {
                     self.parameters.set_place(&name, Place::Device(buffer));
                 }

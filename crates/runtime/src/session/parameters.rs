@@ -11,6 +11,7 @@ use arenagrad_graph::{Declaration, Init, Shape, StorageType};
 use crate::error::{Error, Given};
 use crate::tensor::Tensor;
 use crate::train::{Hyperparameters, initial_value, listed};
+use crate::weights::Need;
 
 /// The state whose first value makes random draws another sequence under each seed.
 pub(super) const RANDOM_SEED: &str = "random_seed";
@@ -32,7 +33,7 @@ pub(super) struct Parameters {
     untrained: HashSet<String>,
     /// Whether a file or a checkpoint was read, whose values wait.
     is_filled: bool,
-    /// The file that the values came from that wait, and the names in it.
+    /// The file that the values came from that wait, and the names in it, until a plan is made ready.
     file: Option<(PathBuf, HashSet<String>)>,
     /// Whether somebody else adds plans, so that there may be parameters later where there are none.
     pub(super) may_come_later: bool,
@@ -64,6 +65,11 @@ pub(super) struct Parameter {
 }
 
 impl Parameter {
+    /// Whether a file must have it, if a plan uses it.
+    pub(super) fn need(&self) -> Need {
+        Need::of_network(&self.name, &self.shape, self.storage)
+    }
+
     /// Whether random draws begin with this state, and not a parameter that is called so.
     pub(super) fn seeds_draws(&self) -> bool {
         self.name == RANDOM_SEED && !self.trainable
@@ -207,6 +213,11 @@ impl Parameters {
     /// Notes that these are the names in the file that the values came from which wait.
     pub(super) fn note_file(&mut self, path: &Path, names: HashSet<String>) {
         self.file = Some((path.to_owned(), names));
+    }
+
+    /// Notes that a plan was made ready, which found in the file what it needed. Later ones may bring parameters of their own.
+    pub(super) fn note_ready(&mut self) {
+        self.file = None;
     }
 
     /// Refuses a parameter that is to be trained from its first value although a file was read, which was to have them all.

@@ -9,6 +9,7 @@ use crate::session::Session;
 use crate::session::parameters::Place;
 use crate::tensor::Tensor;
 use crate::train::{LEARNING_RATE, Wanted, read_parameters};
+use crate::weights::Need;
 
 impl Session {
     /// The names of all parameters and states of the session's graphs, in the order of their declarations.
@@ -82,7 +83,7 @@ impl Session {
     ///
     /// A trainer's session does not know all its parameters yet: what else the file holds waits there until a function declares a
     /// parameter of its name, and is converted and checked then ([`Session::waiting_names`]); so is one of a type that there are no tensors of.
-    /// Parameters that are trained and not in the file are an error of the first step that needs them.
+    /// Parameters that are trained, that the first plan needs and that are not in the file are an error of that plan.
     ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].
@@ -98,7 +99,7 @@ impl Session {
                 name: &parameter.name,
                 shape: &parameter.shape,
                 storage: parameter.storage,
-                required: matches!(parameter.place, Place::Device(_)),
+                required: matches!(parameter.place, Place::Device(_)) && parameter.need() == Need::Required,
             })
             .collect();
         let found = read_parameters(path, &wanted)?;

@@ -54,7 +54,7 @@ impl Session {
                 storage: parameter.storage,
                 need: match &parameter.place {
                     _ if parameter.is_training_state => Need::Kept,
-                    Place::Device(_) => Need::of_network(&parameter.name, &parameter.shape, parameter.storage),
+                    Place::Device(_) => parameter.need(),
                     Place::Initial(_) | Place::Host(_) | Place::Unfit(_) => Need::Optional,
                 },
             })

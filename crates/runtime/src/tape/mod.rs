@@ -370,6 +370,11 @@ impl Inner {
         })
     }
 
+    /// One more result of what was recorded last, without a gradient.
+    fn record_beside(self: &Rc<Self>, node: NodeId, name: &'static str, origin: Origin) -> Recorded {
+        Recorded { tape: self.clone(), record: Record::result(self, Place::of(Ok(node)), false, name, origin) }
+    }
+
     fn record_with(
         self: &Rc<Self>,
         name: &'static str,

@@ -1,13 +1,13 @@
 //! Functions of several results, with derivatives of their own, of variables.
 
-use arenagrad_graph::{GraphError, MultiFunction, Origin, Packed};
+use arenagrad_graph::{MultiFunction, Origin, Packed};
 
 use crate::error::Error;
 use crate::tape::{Tape, Variable};
 
 impl Tape {
     /// A function of several results with a gradient of its own, of variables: see [`MultiFunction`]. Its backward pass sees the upstream gradients
-    /// of all results that are floats; its forward pass is called once for these, and once more for each other.
+    /// of all results that are floats.
     ///
     /// Errors: what [`Graph::apply_multi`](crate::Graph::apply_multi) reports; a variable of another tape, or whose value cannot be had.
     ///
@@ -43,17 +43,15 @@ impl Tape {
         let value = self.inner.record(name, operands, origin, |graph, operands| Ok(graph.apply(&packed, operands)));
         let value = Variable::new(value);
         value.check()?;
-        let result = |number: usize| {
-            let result = match packed.is_packed(number) {
-                true => value.unary(name, origin, |value| packed.result(value, number)),
-                // It is no part of the value, and its node is nobody's.
-                false => Variable::new(self.inner.record(name, operands, origin, |graph, operands| {
-                    let result = graph.apply_multi(function, operands)?.into_iter().nth(number);
-                    Ok(result.ok_or(GraphError::NoOperands { origin, op: "apply_multi" })?)
-                })),
-            };
+        // What is no part of the value is held before something else is recorded, for until then its nodes are nobody's.
+        let apart: Vec<Option<Variable>> = (0..packed.count())
+            .map(|number| Some(Variable::new(self.inner.record_beside(packed.node_apart(number)?, name, origin))))
+            .collect();
+        let results = apart.into_iter().enumerate().map(|(number, apart)| {
+            let packed = || value.unary(name, origin, |value| packed.result(value, number));
+            let result = apart.unwrap_or_else(packed);
             result.check().map(|()| result)
-        };
-        (0..packed.count()).map(result).collect()
+        });
+        results.collect()
     }
 }

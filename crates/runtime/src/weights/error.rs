@@ -58,6 +58,8 @@ pub struct WeightsMismatch {
     pub unused: Vec<(String, Shape)>,
     /// Tensors whose shapes are not those of their parameters.
     pub shapes: Vec<ShapeMismatch>,
+    /// Whether there was a parameter for one of the tensors.
+    pub is_any_used: bool,
 }
 
 arenagrad_graph::debug_in_words!(WeightsMismatch);
@@ -78,7 +80,7 @@ impl std::error::Error for WeightsMismatch {}
 
 impl fmt::Display for WeightsMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let WeightsMismatch { source_name, missing, unused, shapes } = self;
+        let WeightsMismatch { source_name, missing, unused, shapes, is_any_used } = self;
         write!(f, "{source_name} does not fit the session, and nothing was loaded")?;
         let mut separator = ": ";
         if !shapes.is_empty() {
@@ -99,7 +101,7 @@ impl fmt::Display for WeightsMismatch {
             write!(f, "{separator}unused are {}", with_shapes(unused))?;
         }
         let names = |list: &'_ [(String, Shape)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        if let Some(hint) = hint(&names(missing), &names(unused)) {
+        if let Some(hint) = hint(&names(missing), &names(unused), *is_any_used) {
             return write!(f, "; {hint}");
         }
         if missing.is_empty() && unused.is_empty() {
@@ -125,14 +127,14 @@ pub(super) fn first_of(texts: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// What to do where names are missing and others unused, if that can be told from the names.
-pub(super) fn hint(missing: &[String], unused: &[String]) -> Option<String> {
+/// What to do where names are missing and others unused, if that can be told from the names. A prefix would be put before those that are used too.
+pub(super) fn hint(missing: &[String], unused: &[String], is_any_used: bool) -> Option<String> {
     if let Some(prefix) = common_prefix(missing, unused) {
         let names = "the unused names are the missing ones";
         return Some(format!("{names} behind {prefix:?}, so .rename({prefix:?}, \"\") helps"));
     }
-    if let Some(prefix) = common_prefix(unused, missing) {
-        let names = "the missing names are the unused ones";
+    if let Some(prefix) = common_prefix(unused, missing).filter(|_| !is_any_used) {
+        let names = "the unused names are among the missing ones";
         return Some(format!("{names} behind {prefix:?}, so .prefix({prefix:?}) helps"));
     }
     let has = |names: &[String], suffix: &str| names.iter().any(|name| name.ends_with(suffix));

@@ -226,7 +226,7 @@ fn other_format(begin: &[u8]) -> Option<String> {
         return None;
     };
     Some(format!(
-        "it is of another format: {what}; in Python, `safetensors.torch.save_file({{name: tensor.clone() for \
+        "it is of another format: {what}; in Python, `safetensors.torch.save_file({{name: tensor.clone(memory_format=torch.contiguous_format) for \
          name, tensor in torch.load(path, weights_only=True).items()}}, \"model.safetensors\")` converts a state_dict"
     ))
 }

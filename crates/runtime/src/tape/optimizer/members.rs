@@ -226,7 +226,10 @@ impl Members {
     ) -> Result<(Vec<State>, Counts), Error> {
         let graph = Graph::new();
         let asked: HashSet<usize> = members.iter().copied().collect();
-        let others = self.leaves.iter().enumerate().filter(|(place, leaf)| leaf.is_trained && !asked.contains(place));
+        // They make a difference to the dtype of scalars alone.
+        let is_any_other = self.dtypes.len() > 1;
+        let is_other = |(place, leaf): &(usize, &Leaf)| is_any_other && leaf.is_trained && !asked.contains(place);
+        let others = self.leaves.iter().enumerate().filter(is_other);
         let others = MissedOfStep::new(others.map(|(_, leaf)| leaf.described()).collect());
         let mut trained = Vec::with_capacity(members.len());
         for Leaf { name, shape, dtype, counts_alone, .. } in members.iter().map(|&place| &self.leaves[place]) {

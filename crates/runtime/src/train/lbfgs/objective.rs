@@ -106,7 +106,7 @@ fn planned(
     let RoundedGradients { rounding, .. } = gradients;
     let outputs: Vec<Expr<'_>> = std::iter::once(loss).chain(trained.iter().map(|one| one.gradient)).collect();
     let parameters = trained.into_iter().map(|one| one.name).collect();
-    Ok(Objective { plan: session.add_rounded(graph, &outputs, rounding)?, parameters, given_scale })
+    Ok(Objective { plan: session.add_rounded(graph, &outputs, rounding, None)?, parameters, given_scale })
 }
 
 impl Lbfgs {
