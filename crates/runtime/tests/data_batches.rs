@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arenagrad::data::{Batch, Batches, DataError, Dataset, Draws, Position, Source};
+use arenagrad::data::{Batch, Batches, DataError, Dataset, Draws, NamedTensors, Position, Source};
+use arenagrad::group::Share;
 use arenagrad::{Error, Tensor};
 
 fn numbered(count: usize) -> Dataset {
@@ -297,5 +298,71 @@ fn any_number_of_batches_may_be_asked_for_ahead() {
         let batches = Batches::new(Endless, 1).prefetch(ahead);
         let first = all(batches.epoch(0).take(2));
         assert_eq!(first[1].get("n").unwrap().as_slice::<i32>().unwrap(), [1]);
+    }
+}
+
+#[test]
+fn a_batch_says_of_how_many_samples_it_is() {
+    let x = || Tensor::new([4, 1], vec![0.0f32; 4]).unwrap();
+    let (weights, temperature) = (Tensor::from([1.0f32, 2.0, 3.0]), Tensor::scalar(2.0f32));
+    // Of tensors alone the first with axes tells.
+    assert_eq!(Batch::new().samples(), 1);
+    assert_eq!(Batch::new().with("t", temperature.clone()).samples(), 1);
+    assert_eq!(Batch::new().with("t", temperature.clone()).with("x", x()).samples(), 4);
+    assert_eq!([("t", &temperature), ("x", &x()), ("weights", &weights)].samples(), 4);
+    let by_hand = Batch::new().with("weights", weights.clone()).with("x", x());
+    assert_eq!((by_hand.samples(), by_hand.clone().of_samples(4).samples()), (3, 4));
+    assert_ne!(by_hand, by_hand.clone().of_samples(4));
+    // Batches know it, whatever is done to them, and whatever stands first then.
+    let first = move |batch: Batch| {
+        assert_eq!(batch.samples(), batch.get("n").unwrap().shape()[0]);
+        let named = batch.named_tensors().into_iter().map(|(name, tensor)| (name.to_owned(), tensor.clone()));
+        let of_all = Batch::new().with("weights", weights.clone()).with("t", temperature.clone());
+        Ok(named.fold(of_all, |of_all, (name, tensor)| of_all.with(name, tensor)))
+    };
+    let counts = |batches: &Batches| all(batches).iter().map(|batch| batch.samples()).collect::<Vec<_>>();
+    let batches = numbered(5).batches(2).augment(3, |sample, _| Ok(sample)).map(first).prefetch(1);
+    assert_eq!(counts(&batches), [2, 2, 1]);
+    // A change that makes other samples of those says so.
+    assert_eq!(counts(&batches.map(|batch| Ok(batch.of_samples(7)))), [7; 3]);
+}
+
+#[test]
+fn a_part_without_samples_has_what_all_parts_have() {
+    let of_all = |batch: Batch| {
+        let n = batch.get("n").unwrap().clone();
+        let pairs = Tensor::concat(&[n.clone(), n], 0)?;
+        // One alike in all batches that is as long as a batch of one.
+        Ok(batch
+            .with("one", Tensor::from([7.0f32]))
+            .with("weights", Tensor::from([1.0f32, 2.0, 3.0]))
+            .with("pairs", pairs))
+    };
+    let parts: Vec<Vec<Batch>> =
+        (0..2).map(|rank| all(numbered(1).batches(2).map(of_all).share(Share::new(rank, 2, 2).unwrap()))).collect();
+    let empty = parts.iter().flatten().find(|part| part.samples() == 0).expect("one sample in two parts");
+    let extents = |name: &str| empty.get(name).unwrap().shape().dims().to_vec();
+    assert_eq!([extents("n"), extents("x"), extents("pairs")], [vec![0], vec![0, 2], vec![0]]);
+    assert_eq!([extents("one"), extents("weights")], [[1], [3]]);
+}
+
+#[test]
+fn a_part_without_samples_fails_where_the_sample_of_the_batch_does() {
+    // The first sample of the data is broken, and it is in none of the batches that are made.
+    struct First;
+    impl Source for First {
+        fn samples(&self) -> usize {
+            2
+        }
+
+        fn sample(&self, index: usize) -> Result<Batch, Error> {
+            let broken = DataError::SampleIndex { index, samples: 2 };
+            if index == 0 { Err(broken.into()) } else { Ok(Batch::new().with("n", Tensor::scalar(1i32))) }
+        }
+    }
+    for rank in 0..2 {
+        let share = Share::new(rank, 2, 2).unwrap();
+        let mut epoch = Batches::new(First, 1).share(share).resume(Position { epoch: 0, batch: 1 });
+        assert_eq!(epoch.next().unwrap().unwrap().get("n").unwrap().shape().rank(), 1);
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::suite::members::members;
-use arenagrad::group::{Alone, Group, GroupError};
+use arenagrad::data::{Batch, Dataset};
+use arenagrad::group::{Alone, Group, GroupError, share_of};
 use arenagrad::nn::{BatchNorm, Linear, Phase};
 use arenagrad::{Device, Error, Expr, Graph, Init, Inputs, Session, Sgd, Tensor, Trainer};
 
@@ -276,4 +277,64 @@ fn a_row_for_all_samples_is_none_of_one_sample() {
     };
     let expected = train(Arc::new(Alone));
     assert_eq!(members(2, train), [expected; 2]);
+}
+
+/// Two steps over batches of four and two numbers, beside weights of three classes: the loss and the gradient of the last, and the mean over an
+/// epoch. What stands first in a batch, and what the function asks for first, is as it is said.
+fn of_batches(group: Arc<dyn Group>, weights_first: bool, asked_first: bool) -> Result<[f64; 3], Error> {
+    let share = share_of(&*group);
+    let trainer = || {
+        Trainer::new(Device::cpu(), Sgd::new(0.0), move |inputs| {
+            let scale = inputs.graph().parameter("scale", [], Init::Constant(1.0));
+            let weights = || inputs.get("weights").sum(..) * 0.0;
+            let loss = || (inputs.get("x") * scale).mean(..);
+            if asked_first { weights() + loss() } else { loss() + weights() }
+        })
+        .in_group(Arc::clone(&group))
+    };
+    let x = Tensor::new([6, 1], vec![1.0f32, 1.0, 1.0, 1.0, 10.0, 13.0])?;
+    let batches = Dataset::of([("x", x)])?.batches(4).share(share).map(move |batch| {
+        let weights = Tensor::from([1.0f32, 2.0, 3.0]);
+        let x = batch.get("x").cloned().unwrap_or_else(|| weights.clone());
+        Ok(if weights_first {
+            Batch::new().with("weights", weights).with("x", x)
+        } else {
+            batch.with("weights", weights)
+        })
+    });
+    let last = batches.epoch(0).last().expect("two batches")?;
+    let mut one = trainer();
+    let gradient = one.gradients(&last)?[0].1.item()?;
+    Ok([one.step(&last)?.loss, gradient, trainer().train(&batches, 1)?])
+}
+
+#[test]
+fn order_does_not_matter_where_a_batch_knows_its_samples() {
+    for (weights_first, asked_first) in [(false, false), (true, false), (false, true), (true, true)] {
+        for size in 1..=3 {
+            for found in members(size, |group| of_batches(group, weights_first, asked_first)) {
+                let near = found.unwrap().map(|value| (value * 1e4).round() / 1e4);
+                assert_eq!(near, [11.5, 11.5, 4.5], "{weights_first} {asked_first} {size}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_batch_by_hand_says_its_samples_where_something_else_stands_first() {
+    let shares = [[1.0f32, 2.0].as_slice(), &[6.0]];
+    let results = members(2, |group| {
+        let x = shares[group.rank()].to_vec();
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+            let scale = inputs.graph().parameter("scale", [], Init::Constant(1.0));
+            (inputs.get("x") * scale).mean(..) + inputs.get("weights").sum(..) * 0.0
+        })
+        .in_group(group);
+        let samples = x.len();
+        let batch = Batch::new().with("weights", Tensor::from([1.0f32; 3])).with("x", Tensor::from(x));
+        trainer.step(&batch.of_samples(samples)).map(|outcome| outcome.loss)
+    });
+    for loss in results {
+        assert_eq!(loss.unwrap(), 3.0);
+    }
 }

@@ -10,6 +10,7 @@ use super::rows::gathered;
 use super::source::{Source, stacked, unstacked};
 use crate::error::Error;
 use crate::group::Share;
+use crate::tensor::Tensor;
 use crate::train::shuffled;
 
 /// A place in the data: the batch that comes next. A small value for checkpoints; as numbers by [`Position::to_numbers`].
@@ -114,7 +115,8 @@ impl Batches {
     }
 
     /// Of each batch only the part of one member of a group ([`Share`], [`share_of`](crate::group::share_of)): `size` stays that of the whole
-    /// batch. The members' parts together are the batch, each sample once, whatever divides what; a part may be empty. Order and
+    /// batch. The members' parts together are the batch, each sample once, whatever divides what; a part may be empty. Of such a part the tensors are made of one sample of the
+    /// whole batch, and of that sample twice if there are changes of batches, and have no rows; those that are as long for two samples as for one stay. Order and
     /// augmentation are those of the whole. PyTorch's `DistributedSampler`, which repeats samples where they do not divide.
     ///
     /// ```
@@ -145,7 +147,8 @@ impl Batches {
         self
     }
 
-    /// Changes each batch, behind what was said before.
+    /// Changes each batch, behind what was said before. It stays one of as many samples, whatever tensors it has then, unless the change says another
+    /// number ([`Batch::of_samples`]).
     #[must_use]
     pub fn map(mut self, change: impl Fn(Batch) -> Result<Batch, Error> + Send + Sync + 'static) -> Self {
         self.steps.push(Step::Batch(Arc::new(change)));
@@ -225,6 +228,7 @@ impl Batches {
         Ok(Box::new(move |batch| {
             // No overflow: the batch is one of those that `len` counts.
             let whole = batch as usize * batches.size..samples.min((batch as usize + 1).saturating_mul(batches.size));
+            let first = whole.start;
             let places = match batches.share {
                 Some(share) => {
                     let own = share.range(whole.len());
@@ -232,27 +236,39 @@ impl Batches {
                 }
                 None => whole,
             };
-            let indices: Vec<usize> = match &order {
-                Some(order) => order[places].to_vec(),
-                None => places.collect(),
-            };
+            let sample = |place: usize| order.as_ref().map_or(place, |order| order[place]);
+            if places.is_empty() {
+                return batches.make_empty(sample(first), position.epoch);
+            }
+            let indices: Vec<usize> = places.map(sample).collect();
             batches.make(&indices, position.epoch)
         }))
     }
 
-    /// The batch of these samples with all steps done to it. A member's part of a batch may be of no samples: then it has the columns of a batch.
+    /// A member's part of a batch that has no samples: the columns of a batch without rows. What is in each batch alike, such as weights of classes,
+    /// is there as it is. `sample` is one of the whole batch, so what cannot be made of it stops the member that has it too.
+    fn make_empty(&self, sample: usize, epoch: u64) -> Result<Batch, Error> {
+        let of_one = self.make(&[sample], epoch)?;
+        // All that a source and samples give is of samples. What a change of a whole batch gives is not if it is as long for twice as many.
+        let is_any_alike = self.steps.iter().any(|step| matches!(step, Step::Batch(_)));
+        let of_two = if is_any_alike { Some(self.make(&[sample, sample], epoch)?) } else { None };
+        let is_of_samples = |name: &str, tensor: &Tensor| {
+            let other = of_two.as_ref().and_then(|batch| batch.get(name));
+            other.is_none_or(|other| other.shape().first() != tensor.shape().first())
+        };
+        let none = of_one.named_tensors().into_iter().try_fold(Batch::new(), |batch, (name, tensor)| {
+            let is_emptied = tensor.shape().rank() > 0 && is_of_samples(name, tensor);
+            let none = if is_emptied { gathered(tensor, std::iter::empty())? } else { tensor.clone() };
+            Ok::<_, Error>(batch.with(name, none))
+        })?;
+        Ok(none.of_samples(0))
+    }
+
+    /// The batch of these samples with all steps done to it. It knows how many samples it is of, unless a step has said something else.
     fn make(&self, indices: &[usize], epoch: u64) -> Result<Batch, Error> {
-        if indices.is_empty() && self.source.samples() > 0 {
-            let of_one = self.make(&[0], epoch)?;
-            return of_one.named_tensors().into_iter().try_fold(Batch::new(), |batch, (name, tensor)| {
-                let is_scalar = tensor.shape().rank() == 0;
-                let none = if is_scalar { tensor.clone() } else { gathered(tensor, std::iter::empty())? };
-                Ok(batch.with(name, none))
-            });
-        }
-        let batch = self.source.batch(indices)?;
+        let batch = self.source.batch(indices)?.of_samples(indices.len());
         self.steps.iter().try_fold(batch, |batch, step| match step {
-            Step::Batch(change) => change(batch),
+            Step::Batch(change) => Ok(change(batch)?.or_of_samples(indices.len())),
             Step::Sample { seed, change } => {
                 let draws = Draws::new(*seed).of(epoch);
                 let samples = unstacked(&batch, indices.len())?;
@@ -261,7 +277,7 @@ impl Batches {
                     .zip(indices)
                     .map(|(sample, &index)| change(sample, &mut draws.of(index as u64)))
                     .collect::<Result<Vec<_>, _>>()?;
-                stacked(&changed, indices)
+                Ok(stacked(&changed, indices)?.of_samples(indices.len()))
             }
         })
     }

@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::group::{Group, GroupError};
 use crate::plan::{MemoryPolicy, Plan, Request};
 use crate::precision::Precision;
+use crate::session::grouped::samples_of;
 use crate::session::{Session, required};
-use crate::train::in_group::{BUCKET_BYTES, group_training_request};
+use crate::train::in_group::{BUCKET_BYTES, Bucketing, group_training_request};
 use crate::train::{Optimizer, training_request};
 
 /// A session in the making: [`Session::builder`] starts it, [`SessionBuilder::train`] or [`SessionBuilder::evaluate`] ends it.
@@ -194,7 +195,9 @@ impl<'e> SessionBuilder<'e> {
         graph.temporarily(|| {
             let request = match &self.group {
                 Some(group) if group.size() > 1 => {
-                    group_training_request(loss, &metrics, optimizer, BUCKET_BYTES, (precision, ""), origin)?
+                    let has_samples = samples_of(&graph.declarations()) > 0;
+                    let bucketing = Bucketing { bytes: BUCKET_BYTES, has_samples };
+                    group_training_request(loss, &metrics, optimizer, bucketing, (precision, ""), origin)?
                 }
                 Some(_) | None => training_request(loss, &metrics, optimizer, (precision, ""), origin)?,
             };

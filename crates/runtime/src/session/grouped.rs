@@ -73,6 +73,11 @@ impl Exchanged {
         let inputs = listed(inputs).into();
         Some(Exchanged { intent: intent(plan), samples: samples_of(&plan.declarations), weight, inputs })
     }
+
+    /// That of a run on a batch which says itself how many samples it has.
+    pub(super) fn of_samples(self, samples: usize) -> Exchanged {
+        Exchanged { samples, ..self }
+    }
 }
 
 /// Lends the inputs of a plan for a run, and the weight of this member's samples if the plan asks for it. Nothing is allocated without a weight.
@@ -91,7 +96,8 @@ pub(crate) fn lend_weighted(
     }
 }
 
-/// How many samples the inputs of a graph are of: the extent of the first axis of the first input that has axes, or 1.
+/// How many samples the inputs of a graph are of, which is not planned for each batch anew: the extent of the first axis of the first input that
+/// has axes, or 1.
 pub(crate) fn samples_of(declarations: &[Declaration]) -> usize {
     let is_input = |declaration: &&Declaration| declaration.kind == DeclarationKind::Input;
     let mut extents = declarations.iter().filter(is_input).filter_map(|input| input.shape.first());

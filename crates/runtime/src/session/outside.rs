@@ -166,34 +166,41 @@ impl Session {
         self.pool.release(&buffers, &mut self.memory);
     }
 
-    /// Runs a plan that was made ready for this session: its results, which will come.
+    /// Runs a plan that was made ready for this session, on a batch of so many samples: its results, which will come.
     pub(crate) fn start_outside(
         &mut self,
         prepared: &mut Prepared,
         inputs: &[(&str, &Tensor)],
+        samples: usize,
     ) -> Result<Pending<Vec<Tensor>>, Error> {
-        self.lend_outside(prepared, inputs)?;
+        self.lend_outside(prepared, inputs, samples)?;
         let results = prepared.start(&mut self.memory);
         self.after_run(prepared.executable.report(), results)
     }
 
-    /// Runs a plan that was made ready for this session, and whose results nobody reads: that there is room on the device for another run.
+    /// Runs a plan that was made ready for this session, on a batch of so many samples, and whose results nobody reads: that there is room on the device for another run.
     pub(crate) fn advance_outside(
         &mut self,
         prepared: &mut Prepared,
         inputs: &[(&str, &Tensor)],
+        samples: usize,
     ) -> Result<Pending<()>, Error> {
-        self.lend_outside(prepared, inputs)?;
+        self.lend_outside(prepared, inputs, samples)?;
         let room = prepared.advance(&mut self.memory);
         self.after_run(prepared.executable.report(), room)
     }
 
     /// Lends the inputs of a plan for a run, and in a group the weight of this member's samples if the plan asks for it. The other members are met before.
-    fn lend_outside(&mut self, prepared: &mut Prepared, inputs: &[(&str, &Tensor)]) -> Result<(), Error> {
-        if prepared.exchanged.is_none() {
+    fn lend_outside(
+        &mut self,
+        prepared: &mut Prepared,
+        inputs: &[(&str, &Tensor)],
+        samples: usize,
+    ) -> Result<(), Error> {
+        let Some(exchanged) = prepared.exchanged.clone() else {
             return prepared.feed.lend(inputs, &mut self.memory);
-        }
-        let weight = self.weight_for(prepared.exchanged.clone())?;
+        };
+        let weight = self.weight_for(Some(exchanged.of_samples(samples)))?;
         let written = lend_weighted(&mut prepared.feed, &mut self.memory, inputs, weight.as_ref());
         self.noted(written)
     }

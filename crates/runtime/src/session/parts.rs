@@ -293,7 +293,7 @@ mod tests {
     use super::{Action, Schedule, exchanged, is_moved};
     use crate::plan::{BufferRole, Plan, Request};
     use crate::precision::Precision;
-    use crate::train::in_group::group_training_request;
+    use crate::train::in_group::{Bucketing, group_training_request};
     use crate::train::{LossScale, Sgd};
 
     /// A training step of a network of so many layers, whose gradients are exchanged one by one.
@@ -308,9 +308,16 @@ mod tests {
         for layer in 0..layers {
             h = h.matmul(g.parameter(format!("w{layer}"), [16, 16], Init::XavierUniform)).tanh();
         }
-        let request =
-            group_training_request(h.square().mean(..), &[], &Sgd::new(0.1), 1, (precision, ""), Origin::here())
-                .unwrap();
+        let bucketing = Bucketing { bytes: 1, has_samples: true };
+        let request = group_training_request(
+            h.square().mean(..),
+            &[],
+            &Sgd::new(0.1),
+            bucketing,
+            (precision, ""),
+            Origin::here(),
+        )
+        .unwrap();
         Plan::new(&g, &request).unwrap()
     }
 

@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::group::{Intent, Purpose, digest};
 use crate::plan::Request;
 use crate::precision::Precision;
-use crate::session::grouped::{WEIGHT, samples_of};
+use crate::session::grouped::WEIGHT;
 use crate::train::loss_scale::{Exchanged, Member, TracedStep, append_traced_step};
 use crate::train::request::append_step_gradients;
 use crate::train::shards::name_of;
@@ -32,12 +32,18 @@ use crate::train::{Optimizer, Trained, require_scalar};
 /// bytes on networks of any kind.
 pub(crate) const BUCKET_BYTES: usize = 4 << 20;
 
-/// The sums over a group of an expression of this graph, exchanged in buckets.
-pub(crate) struct Buckets {
+/// How a member takes part in the exchanges of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucketing {
     /// What a bucket holds at least, in bytes.
     pub(crate) bytes: usize,
     /// Whether this member has samples. One that has none takes part in each sum with zeros: what it would compute may not be numbers.
-    has_samples: bool,
+    pub(crate) has_samples: bool,
+}
+
+/// The sums over a group of an expression of this graph, exchanged in buckets.
+pub(crate) struct Buckets {
+    bucketing: Bucketing,
     /// What depends on the names and shapes of everything that was put into a bucket, in order.
     contents: Cell<u64>,
 }
@@ -49,8 +55,8 @@ struct Part<'g> {
 }
 
 impl Buckets {
-    fn new(graph: &Graph, bytes: usize) -> Self {
-        Buckets { bytes, has_samples: samples_of(&graph.declarations()) > 0, contents: Cell::new(0) }
+    fn new(bucketing: Bucketing) -> Self {
+        Buckets { bucketing, contents: Cell::new(0) }
     }
 
     /// What members tell each other of a plan whose exchanges these are.
@@ -71,7 +77,7 @@ impl Buckets {
                 }
                 elements += shape.elements();
                 bucket.push((place, shape));
-                if elements * dtype.bytes() >= self.bytes {
+                if elements * dtype.bytes() >= self.bucketing.bytes {
                     self.exchange(graph, parts, &std::mem::take(&mut bucket), dtype, &mut sums)?;
                     elements = 0;
                 }
@@ -98,7 +104,7 @@ impl Buckets {
             self.contents.set(digest(known.chain(parts[*place].name.bytes()).chain(extents)));
         }
         let flat = bucket.iter().map(|(place, shape)| {
-            if self.has_samples {
+            if self.bucketing.has_samples {
                 parts[*place].value.reshape([shape.elements()])
             } else {
                 graph.zeros([shape.elements()], dtype)
@@ -177,13 +183,13 @@ pub(crate) fn group_training_request<'g>(
     loss: Expr<'g>,
     metrics: &[NodeId],
     optimizer: &dyn Optimizer,
-    bucket_bytes: usize,
+    bucketing: Bucketing,
     (precision, prefix): (&Precision, &str),
     origin: Origin,
 ) -> Result<Request, Error> {
     let graph = loss.graph();
     precision.check_patterns(graph)?;
-    let buckets = Buckets::new(graph, bucket_bytes);
+    let buckets = Buckets::new(bucketing);
     let weight = weight_beside(loss)?;
     let results: Vec<Expr<'_>> = std::iter::once(loss).chain(metrics.iter().map(|id| graph.expr(*id))).collect();
     let outputs = reported(&buckets, weight, &results)?;
@@ -210,11 +216,11 @@ pub(crate) fn group_training_request<'g>(
 pub(crate) fn group_gradients_request(
     loss: Expr<'_>,
     optimizer: &dyn Optimizer,
-    bucket_bytes: usize,
+    bucketing: Bucketing,
     (precision, prefix): (&Precision, &str),
 ) -> Result<(Request, Vec<String>), Error> {
     let graph = loss.graph();
-    let buckets = Buckets::new(graph, bucket_bytes);
+    let buckets = Buckets::new(bucketing);
     let weight = weight_beside(loss)?;
     let mut outputs = reported(&buckets, weight, &[loss])?;
     let gradients = append_step_gradients(loss, optimizer, (precision, prefix), Some(weight))?;

@@ -15,7 +15,7 @@ use crate::train::fit::{
     BestEpoch, Better, EarlyStopping, EventFile, Fit, FitBatch, FitEnd, FitError, FitOutcome, Kept, Record, RecordKind,
     Report, RunFolder, Validation, curves,
 };
-use crate::train::{LEARNING_RATE, Outcome, Trainer, samples};
+use crate::train::{LEARNING_RATE, Outcome, Trainer};
 use crate::weights::Weights;
 
 /// The page is written behind an epoch no sooner than this after it was written before.
@@ -219,7 +219,7 @@ impl State {
         self.steps += 1;
         self.position.batch += 1;
         // In a group loss and metrics are those of all members. A step that was skipped has no part in the means.
-        let samples = trainer.session().samples_of_step(samples(&batch.named_tensors())) as u64;
+        let samples = trainer.session().samples_of_step(batch.samples()) as u64;
         let samples = if is_skipped { 0 } else { samples };
         let others = outcome.metrics.iter().filter(|(name, _)| name != "loss");
         let scalars = others.filter_map(|(name, value)| Some((name.clone(), value.item().ok()?)));

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::pending::Pending;
 use crate::tensor::Tensor;
 use crate::train::trainer::function::{Body, Purpose};
+use crate::train::trainer::tensors::Tensors;
 use crate::train::trainer::{Evaluation, FunctionId, Outcome, Trainer, Use, describe};
 
 /// The names of what comes last among results, and the results, which will come.
@@ -23,11 +24,9 @@ impl Trainer<'_> {
     pub fn step_of_async(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Pending<Outcome> {
         if let Some(shards) = self.shards() {
             let known = self.training(function);
-            return Pending::here(
-                known.and_then(|_| self.deterministic_step(function, shards, &batch.named_tensors())),
-            );
+            return Pending::here(known.and_then(|_| self.deterministic_step(function, shards, &Tensors::of(batch))));
         }
-        let started = self.training(function).and_then(|_| self.start_step(function, &batch.named_tensors()));
+        let started = self.training(function).and_then(|_| self.start_step(function, &Tensors::of(batch)));
         Pending::of(started.map(|(names, results)| {
             results.then(|mut results| {
                 let loss = results.remove(0).item()?;
@@ -49,7 +48,7 @@ impl Trainer<'_> {
         if self.shards().is_some() {
             return self.step_of_async(function, batch).then(|_| Ok(()));
         }
-        Pending::of(self.training(function).and_then(|_| self.advance_plan(function, &batch.named_tensors())))
+        Pending::of(self.training(function).and_then(|_| self.advance_plan(function, &Tensors::of(batch))))
     }
 
     /// [`Trainer::evaluate`] without blocking.
@@ -67,7 +66,7 @@ impl Trainer<'_> {
         function: FunctionId,
         batch: &(impl NamedTensors + ?Sized),
     ) -> Pending<Evaluation> {
-        let started = self.start_evaluation(function, &batch.named_tensors());
+        let started = self.start_evaluation(function, &Tensors::of(batch));
         Pending::of(started.map(|(names, outputs)| {
             outputs.then(|mut outputs| {
                 let metrics = outputs.split_off(outputs.len() - names.len());
@@ -90,7 +89,7 @@ impl Trainer<'_> {
         function: FunctionId,
         batch: &(impl NamedTensors + ?Sized),
     ) -> Pending<Vec<(String, Tensor)>> {
-        let started = self.training(function).and_then(|_| self.start_gradients(function, &batch.named_tensors()));
+        let started = self.training(function).and_then(|_| self.start_gradients(function, &Tensors::of(batch)));
         Pending::of(started.map(|(names, results)| {
             results.then(|results| Ok(names.into_iter().zip(results.into_iter().skip(1)).collect()))
         }))
@@ -108,7 +107,7 @@ impl Trainer<'_> {
     }
 
     /// Starts a training step.
-    fn start_step(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
+    fn start_step(&mut self, function: FunctionId, tensors: &Tensors<'_>) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
         let planned = self.planned_together(function, Purpose::Run, tensors)?;
         let started = self.start_planned(planned, tensors)?;
@@ -117,46 +116,34 @@ impl Trainer<'_> {
     }
 
     /// Starts a run that gives gradients.
-    pub(super) fn start_gradients(
-        &mut self,
-        function: FunctionId,
-        tensors: &[(&str, &Tensor)],
-    ) -> Result<Started, Error> {
+    pub(super) fn start_gradients(&mut self, function: FunctionId, tensors: &Tensors<'_>) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
         let planned = self.planned_together(function, Purpose::Gradients, tensors)?;
         self.start_planned(planned, tensors)
     }
 
     /// Starts an evaluation.
-    fn start_evaluation(&mut self, function: FunctionId, tensors: &[(&str, &Tensor)]) -> Result<Started, Error> {
+    fn start_evaluation(&mut self, function: FunctionId, tensors: &Tensors<'_>) -> Result<Started, Error> {
         self.evaluation(function)?;
         let planned = self.planned(function, Purpose::Run, tensors, Use::Run)?;
         self.start_planned(planned, tensors)
     }
 
     /// Starts the run of a plan, which is that of a function and a place.
-    fn start_planned(
-        &mut self,
-        (number, place): (usize, usize),
-        tensors: &[(&str, &Tensor)],
-    ) -> Result<Started, Error> {
+    fn start_planned(&mut self, (number, place): (usize, usize), tensors: &Tensors<'_>) -> Result<Started, Error> {
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
-        let results = self.session.start_outside(&mut kept.prepared, &inputs)?;
+        let results = self.session.start_outside(&mut kept.prepared, &inputs, tensors.samples)?;
         Ok((kept.names.clone(), results))
     }
 
     /// Starts a run of a function whose results nobody reads: that there is room for another.
-    pub(super) fn advance_plan(
-        &mut self,
-        function: FunctionId,
-        tensors: &[(&str, &Tensor)],
-    ) -> Result<Pending<()>, Error> {
+    pub(super) fn advance_plan(&mut self, function: FunctionId, tensors: &Tensors<'_>) -> Result<Pending<()>, Error> {
         self.refuse_empty(tensors)?;
         let (number, place) = self.planned_together(function, Purpose::Run, tensors)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
-        let room = self.session.advance_outside(&mut kept.prepared, &inputs)?;
+        let room = self.session.advance_outside(&mut kept.prepared, &inputs, tensors.samples)?;
         self.steps += 1;
         Ok(room)
     }

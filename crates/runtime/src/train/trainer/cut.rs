@@ -67,7 +67,3 @@ fn rows(tensor: &Tensor, range: std::ops::Range<usize>) -> Result<Tensor, Error>
     let extents: Shape = std::iter::once(range.len()).chain(shape[1..].iter().copied()).collect();
     Tensor::from_data(extents, tensor.data().at(places))
 }
-
-pub(super) fn borrowed(tensors: &[(String, Tensor)]) -> Vec<(&str, &Tensor)> {
-    tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
-}

@@ -1,6 +1,6 @@
 //! Whole epochs of a data set: the shortest loop, and an evaluation of all of it.
 
-use arenagrad_graph::{Origin, Shape};
+use arenagrad_graph::Origin;
 
 use crate::data::{Batches, NamedTensors};
 use crate::error::Error;
@@ -43,7 +43,7 @@ impl Trainer<'_> {
             for batch in batches.epoch(epoch) {
                 // The others of a group are told, who wait for this member.
                 let batch = self.session.noted(batch)?;
-                let own = samples(&batch.named_tensors());
+                let own = batch.samples();
                 let of_batch = self.step(&batch)?.loss;
                 if !of_batch.is_finite() {
                     let is_skipped = self.is_skipped(known_skips)?;
@@ -99,10 +99,4 @@ impl Trainer<'_> {
         }
         outputs.iter().map(|parts| Tensor::concat(parts, 0)).collect()
     }
-}
-
-/// How many samples a batch has: the first extent of its first tensor, 1 of a scalar.
-pub(crate) fn samples(tensors: &[(&str, &Tensor)]) -> usize {
-    let first = |shape: &Shape| shape.first().copied().unwrap_or(1);
-    tensors.first().map_or(1, |(_, tensor)| first(tensor.shape()))
 }

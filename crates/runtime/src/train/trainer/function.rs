@@ -16,12 +16,13 @@ use crate::precision::Precision;
 use crate::session::{Prepared, intent, required};
 use crate::tensor::Tensor;
 use crate::train::Optimizer;
-use crate::train::in_group::{group_gradients_request, group_training_request};
+use crate::train::in_group::{Bucketing, group_gradients_request, group_training_request};
 use crate::train::request::{SharedCount, UnderPrefix, gradients_request, training_request};
 use crate::train::shards::{shard_request, update_request};
 use crate::train::trained::Missed;
 use crate::train::trainer::inputs::{Asked, Inputs};
 use crate::train::trainer::reach::Reach;
+use crate::train::trainer::tensors::Tensors;
 
 /// Builds the loss of a training function.
 pub(super) type BuildLoss<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Result<Expr<'g>, Error> + Send + 'f>;
@@ -87,6 +88,7 @@ pub(super) enum Purpose {
 /// A plan of a function that is kept.
 pub(super) struct Kept {
     purpose: Purpose,
+    has_samples: bool,
     asked: Vec<Asked>,
     /// The names of what comes last among the outputs: metrics, or gradients.
     pub(super) names: Vec<String>,
@@ -104,6 +106,7 @@ pub(super) struct Kept {
 /// A plan that is not ready yet.
 pub(super) struct Planned {
     purpose: Purpose,
+    has_samples: bool,
     asked: Vec<Asked>,
     names: Vec<String>,
     reported: usize,
@@ -119,8 +122,8 @@ pub(super) struct Wanted<'w> {
     pub(super) memory: MemoryPolicy,
     /// The device that they are for.
     pub(super) target: Target,
-    /// In a group, in buckets of how many bytes gradients are exchanged.
-    pub(super) exchanges_by: Option<usize>,
+    /// In a group, by which buckets gradients are exchanged.
+    pub(super) exchanges_by: Option<Bucketing>,
     pub(super) precision: &'w Precision,
     /// The parameters that count the steps which reach them alone.
     pub(super) at_times: &'w BTreeSet<String>,
@@ -137,8 +140,8 @@ impl<'f> Function<'f> {
     }
 
     /// The place of a plan that these tensors can be run by, if there is one.
-    pub(super) fn find(&mut self, purpose: Purpose, tensors: &[(&str, &Tensor)], now: u64) -> Option<usize> {
-        let fits = |kept: &Kept| kept.purpose == purpose && kept.asked.iter().all(|asked| asked.is_met_by(tensors));
+    pub(super) fn find(&mut self, purpose: Purpose, tensors: &Tensors<'_>, now: u64) -> Option<usize> {
+        let fits = |kept: &Kept| fits((kept.purpose, kept.has_samples, &kept.asked), purpose, tensors);
         let place = self.plans.iter().position(fits)?;
         self.plans[place].last = now;
         Some(place)
@@ -171,7 +174,7 @@ impl<'f> Function<'f> {
     pub(super) fn plan(
         &self,
         purpose: Purpose,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
         Wanted { memory, target, exchanges_by, precision, at_times, reached, known }: Wanted<'_>,
     ) -> Result<Planned, Error> {
         let graph = Graph::new();
@@ -202,8 +205,8 @@ impl<'f> Function<'f> {
                         let (names, metrics) = inputs.metrics()?;
                         declared = graph.declarations().len();
                         let request = match exchanges_by {
-                            Some(bytes) => {
-                                group_training_request(loss, &metrics, &optimizer, bytes, (precision, name), origin)?
+                            Some(buckets) => {
+                                group_training_request(loss, &metrics, &optimizer, buckets, (precision, name), origin)?
                             }
                             None => training_request(loss, &metrics, &optimizer, (precision, name), origin)?,
                         };
@@ -213,7 +216,7 @@ impl<'f> Function<'f> {
                         // The scale of the loss, which is the step's.
                         declared = graph.declarations().len();
                         let (request, names) = match exchanges_by {
-                            Some(bytes) => group_gradients_request(loss, &optimizer, bytes, (precision, name))?,
+                            Some(buckets) => group_gradients_request(loss, &optimizer, buckets, (precision, name))?,
                             None => gradients_request(loss, &optimizer, precision, name)?,
                         };
                         (request, names, asked)
@@ -266,6 +269,7 @@ impl<'f> Function<'f> {
         let trained = trained.map(|declaration| declaration.name.clone()).collect();
         Ok(Planned {
             purpose,
+            has_samples: tensors.samples > 0,
             asked,
             names,
             reported,
@@ -284,9 +288,11 @@ impl<'f> Function<'f> {
             let oldest = (0..self.plans.len()).min_by_key(|&place| self.plans[place].last).unwrap_or(0);
             dropped.push(self.plans.swap_remove(oldest).prepared);
         }
-        let Parts { purpose, asked, names, reported, trained, .. } = planned;
+        let Parts { purpose, has_samples, asked, names, reported, trained, .. } = planned;
         self.has_run |= matches!(purpose, Purpose::Run | Purpose::Update);
-        self.plans.push(Kept { purpose, asked, names, reported, prepared, trained, intent: None, last: now });
+        let intent = None;
+        let kept = Kept { purpose, has_samples, asked, names, reported, prepared, trained, intent, last: now };
+        self.plans.push(kept);
         (self.plans.len() - 1, dropped)
     }
 
@@ -303,6 +309,8 @@ impl<'f> Function<'f> {
 /// What is kept beside a plan that was made ready.
 pub(super) struct Parts {
     purpose: Purpose,
+    /// Whether it is for batches with samples.
+    has_samples: bool,
     asked: Vec<Asked>,
     pub(super) names: Vec<String>,
     pub(super) reported: usize,
@@ -333,8 +341,8 @@ impl Parts {
     }
 
     /// Whether the plan is of that purpose, and these tensors can be run by it.
-    pub(super) fn fits(&self, purpose: Purpose, tensors: &[(&str, &Tensor)]) -> bool {
-        self.purpose == purpose && self.asked.iter().all(|asked| asked.is_met_by(tensors))
+    pub(super) fn fits(&self, purpose: Purpose, tensors: &Tensors<'_>) -> bool {
+        fits((self.purpose, self.has_samples, &self.asked), purpose, tensors)
     }
 
     /// Those of the tensors that the plan's graph declares.
@@ -346,10 +354,22 @@ impl Parts {
 impl Planned {
     /// The plan, and what is kept beside it.
     pub(super) fn into_parts(self) -> (Plan, Parts) {
-        let Planned { purpose, asked, names, reported, training_state, trained, shared, depends_on_missed, plan } =
-            self;
+        let Planned { purpose, has_samples, asked, names, reported, plan, .. } = self;
+        let Planned { training_state, trained, shared, depends_on_missed, .. } = self;
         let at_times = BTreeSet::new();
-        (plan, Parts { purpose, asked, names, reported, training_state, trained, shared, depends_on_missed, at_times })
+        let parts = Parts {
+            purpose,
+            has_samples,
+            asked,
+            names,
+            reported,
+            training_state,
+            trained,
+            shared,
+            depends_on_missed,
+            at_times,
+        };
+        (plan, parts)
     }
 }
 
@@ -364,6 +384,13 @@ impl Kept {
     pub(super) fn chosen<'t>(&self, tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
         chosen(&self.asked, tensors)
     }
+}
+
+/// Whether tensors can be run by a plan of that purpose, for batches with samples or for such as have none, whose function has asked for that.
+fn fits((planned, has_samples, asked): (Purpose, bool, &[Asked]), purpose: Purpose, tensors: &Tensors<'_>) -> bool {
+    // A member without samples gives zeros in an exchange. The update of the deterministic mode depends on no tensors at all.
+    let as_many = purpose == Purpose::Update || has_samples == (tensors.samples > 0);
+    planned == purpose && as_many && asked.iter().all(|asked| asked.is_met_by(tensors))
 }
 
 /// Those of the tensors that a graph declares whose function has asked for that.

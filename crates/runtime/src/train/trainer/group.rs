@@ -13,10 +13,12 @@ use crate::group::{Exchange, Values};
 use crate::group::{Group, GroupError, Intent, Purpose as Doing, Share, StepReport, digest};
 use crate::plan::Plan;
 use crate::tensor::Tensor;
+use crate::train::in_group::Bucketing;
 use crate::train::shards::Joining;
-use crate::train::trainer::cut::{borrowed, cut, require_same_cut};
+use crate::train::trainer::cut::{cut, require_same_cut};
 use crate::train::trainer::function::Purpose;
 use crate::train::trainer::given::{Given, Piece, join};
+use crate::train::trainer::tensors::Tensors;
 use crate::train::trainer::{FunctionId, Outcome, Trainer, Use, empty};
 
 /// How a trainer takes part in a group.
@@ -37,8 +39,8 @@ impl Trainer<'_> {
     /// Before the first step, and after parameters were loaded, all members take the values of the first one's parameters and states, and compare
     /// them. A step's gradients are the means over all samples of all members, before clipping and whatever else stands around or in
     /// the optimiser; so are the loss and the metrics that are a float without axes, and running statistics. Metrics that are an integer without axes are
-    /// summed; those with axes are each member's own. How many samples a member has is the extent of the first axis of the first input that
-    /// its function asks for and that has axes; it may be 0. Dropout and whatever else draws at random draws something else on each
+    /// summed; those with axes are each member's own. How many samples a member has its batch says
+    /// ([`NamedTensors::samples`](crate::data::NamedTensors::samples)), whatever the function asks for; it may be 0. Dropout and whatever else draws at random draws something else on each
     /// member.
     ///
     /// Evaluations are each member's own. Join before the first plan is made.
@@ -63,7 +65,7 @@ impl Trainer<'_> {
     /// In the deterministic mode: a step has the same bits however many members there are, one included. A batch is cut in `shards` parts
     /// ([`Share`]), each is computed on its own, and what they give is gathered and summed by a fixed tree on every member.
     ///
-    /// Inputs whose first axis has as many elements as the first tensor of a batch are cut along it; others are given to each shard whole. So an
+    /// Inputs whose first axis has as many elements as the batch has samples are cut along it; others are given to each shard whole. So an
     /// input that is not of samples, such as weights of classes, must not be as long as a member's share: one that is on some members and not on others
     /// is refused; one that happens to be on all would be cut. It costs `shards` times the bytes, and as many runs of a smaller batch; nothing overlaps.
     /// Shards without samples, as there are where they are more than samples, cost nothing.
@@ -132,9 +134,9 @@ impl Trainer<'_> {
         self.participation.shards
     }
 
-    /// By how many bytes gradients are exchanged, if they are.
-    pub(super) fn exchanges_by(&self) -> Option<usize> {
-        self.session.group().map(|_| self.participation.bucket_bytes)
+    /// By which buckets gradients are exchanged, if they are, of a batch with samples or of one without.
+    pub(super) fn exchanges_by(&self, has_samples: bool) -> Option<Bucketing> {
+        self.session.group().map(|_| Bucketing { bytes: self.participation.bucket_bytes, has_samples })
     }
 
     /// A step in the deterministic mode.
@@ -142,7 +144,7 @@ impl Trainer<'_> {
         &mut self,
         function: FunctionId,
         shards: usize,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
     ) -> Result<Outcome, Error> {
         self.session.require_waiting("a deterministic step")?;
         self.refuse_empty(tensors)?;
@@ -152,9 +154,9 @@ impl Trainer<'_> {
         let group = self.session.group().cloned();
         let (rank, size) = group.as_ref().map_or((0, 1), |group| (group.rank(), group.size()));
         let share = Share::new(rank, size, shards)?;
-        let samples = tensors.iter().find_map(|(_, tensor)| tensor.shape().first().copied()).unwrap_or(1);
+        let samples = tensors.samples;
         if size == 1 {
-            self.plan_alone(function, share, samples, tensors)?;
+            self.plan_alone(function, share, tensors)?;
         }
         // Planned before the others are met, so that the parameters are known which are compared then.
         let (number, place) = self.planned_together(function, Purpose::Update, tensors)?;
@@ -171,7 +173,7 @@ impl Trainer<'_> {
         }
         // Alone nothing is measured: a page in a browser has no such clock.
         let begun = group.as_ref().map(|_| Instant::now());
-        let stepped = self.deterministic_part(function, share, &batch, samples, tensors, group.as_deref());
+        let stepped = self.deterministic_part(function, share, &batch, tensors, group.as_deref());
         let (outcome, mut report) = self.session.noted(stepped)?;
         if let Some(begun) = begun {
             report.compute = begun.elapsed().saturating_sub(report.wait);
@@ -183,13 +185,8 @@ impl Trainer<'_> {
 
     /// Makes the plans of a first step of a member that is alone, and keeps none if it refuses one or what it is given. In a group of several
     /// the shards are known when all have met, and an error is the end of the group.
-    fn plan_alone(
-        &mut self,
-        function: FunctionId,
-        share: Share,
-        samples: usize,
-        tensors: &[(&str, &Tensor)],
-    ) -> Result<(), Error> {
+    fn plan_alone(&mut self, function: FunctionId, share: Share, tensors: &Tensors<'_>) -> Result<(), Error> {
+        let samples = tensors.samples;
         if samples == 0 {
             return Err(empty(tensors));
         }
@@ -200,8 +197,9 @@ impl Trainer<'_> {
         }
         let mut made = vec![self.checked(number, Purpose::Update, tensors, Use::Run)?];
         for (_, range) in share.occupied_shards(samples) {
+            let len = range.len();
             let part = cut(tensors, samples, range)?;
-            let part = borrowed(&part);
+            let part = Tensors::of_part(&part, len);
             match made.iter().find(|(_, parts)| parts.fits(Purpose::Shard, &part)) {
                 Some((plan, parts)) => self.session.refuse_inputs(plan, &parts.chosen(&part))?,
                 None => {
@@ -222,12 +220,11 @@ impl Trainer<'_> {
         function: FunctionId,
         share: Share,
         batch: &[usize],
-        samples: usize,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
         group: Option<&dyn Group>,
     ) -> Result<(Outcome, StepReport), Error> {
         let (rank, size) = group.map_or((0, 1), |group| (group.rank(), group.size()));
-        let whole: usize = batch.iter().sum();
+        let (whole, samples): (usize, usize) = (batch.iter().sum(), tensors.samples);
         if let Some(group) = group {
             require_same_cut(group, tensors, samples)?;
         }
@@ -239,7 +236,7 @@ impl Trainer<'_> {
             }
         }
         let seed = self.session.first_random_seed()?;
-        let ran = self.run_shards(function, share, whole, samples, tensors, seed.as_ref());
+        let ran = self.run_shards(function, share, whole, tensors, seed.as_ref());
         // Also where a shard was refused: this member draws as itself again.
         if let Some(seed) = &seed {
             self.session.draw_as(seed, rank)?;
@@ -250,7 +247,7 @@ impl Trainer<'_> {
             None => {
                 // A member without a shard must know what is exchanged all the same.
                 let part = cut(tensors, samples, 0..0)?;
-                let (number, place) = self.planned(function, Purpose::Shard, &borrowed(&part), Use::Look)?;
+                let (number, place) = self.planned(function, Purpose::Shard, &Tensors::of_part(&part, 0), Use::Look)?;
                 self.layout(number, place)?
             }
         };
@@ -266,8 +263,7 @@ impl Trainer<'_> {
         function: FunctionId,
         share: Share,
         whole: usize,
-        samples: usize,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
         seed: Option<&Tensor>,
     ) -> Result<OfShards, Error> {
         let own = share.range(whole);
@@ -275,8 +271,8 @@ impl Trainer<'_> {
         let mut layout: Option<Vec<Piece>> = None;
         for (shard, range) in share.occupied_shards(whole) {
             let (begin, end) = (range.start - own.start, range.end - own.start);
-            let part = cut(tensors, samples, begin..end)?;
-            let part = borrowed(&part);
+            let part = cut(tensors, tensors.samples, begin..end)?;
+            let part = Tensors::of_part(&part, end - begin);
             let (number, place) = self.planned(function, Purpose::Shard, &part, Use::Run)?;
             let layout = match &mut layout {
                 Some(layout) => layout,
@@ -287,7 +283,7 @@ impl Trainer<'_> {
             }
             let kept = self.functions[number].kept(place);
             let inputs = kept.chosen(&part);
-            let results = self.session.start_outside(&mut kept.prepared, &inputs)?.wait()?;
+            let results = self.session.start_outside(&mut kept.prepared, &inputs, part.samples)?.wait()?;
             let weight = (end - begin) as f64 / whole as f64;
             given.push(Given::new(&results, layout, weight, range.start == 0)?);
         }
@@ -298,7 +294,7 @@ impl Trainer<'_> {
     fn finish_deterministic(
         &mut self,
         function: FunctionId,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
         results: &[Tensor],
         layout: &[Piece],
         report: StepReport,
@@ -307,7 +303,7 @@ impl Trainer<'_> {
         let named = layout.iter().zip(results).filter(|(piece, _)| piece.is_update);
         let inputs: Vec<(&str, &Tensor)> = named.map(|(piece, tensor)| (piece.name.as_str(), tensor)).collect();
         let kept = self.functions[number].kept(place);
-        self.session.advance_outside(&mut kept.prepared, &inputs)?.wait()?;
+        self.session.advance_outside(&mut kept.prepared, &inputs, tensors.samples)?.wait()?;
         let loss = results[0].item()?;
         let metrics = layout.iter().zip(results).skip(1).filter(|(piece, _)| !piece.is_update);
         let metrics = metrics.map(|(piece, tensor)| (piece.name.clone(), tensor.clone())).collect();

@@ -7,6 +7,7 @@ use crate::tensor::Tensor;
 use crate::train::lbfgs::{Gradients, lower_state};
 use crate::train::loss_scale::LOSS_SCALE;
 use crate::train::trainer::function::Purpose;
+use crate::train::trainer::tensors::Tensors;
 use crate::train::trainer::{FunctionId, Trainer, under};
 use crate::train::{Lbfgs, LbfgsOutcome};
 
@@ -14,7 +15,7 @@ use crate::train::{Lbfgs, LbfgsOutcome};
 struct OfBatch<'t, 'f> {
     trainer: &'t mut Trainer<'f>,
     function: FunctionId,
-    batch: Vec<(&'t str, &'t Tensor)>,
+    batch: Tensors<'t>,
 }
 
 impl Trainer<'_> {
@@ -54,7 +55,7 @@ impl Trainer<'_> {
     ) -> Result<LbfgsOutcome, Error> {
         self.session.require_waiting("Trainer::minimise")?;
         self.training(function)?;
-        let batch = batch.named_tensors();
+        let batch = Tensors::of(batch);
         self.refuse_empty(&batch)?;
         let (number, place) = self.planned_together(function, Purpose::Gradients, &batch)?;
         let names = self.functions[number].kept(place).names.clone();

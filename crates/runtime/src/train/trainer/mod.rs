@@ -23,6 +23,7 @@ mod planning;
 mod profile;
 mod reach;
 mod restored;
+mod tensors;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -41,9 +42,9 @@ use function::{Body, Function, Purpose};
 use group::Participation;
 use owners::Owners;
 use restored::Restored;
+use tensors::Tensors;
 
 #[cfg(feature = "fit")]
-pub(crate) use epochs::samples;
 pub use inputs::Inputs;
 pub use outcome::{Evaluation, Outcome};
 
@@ -262,9 +263,9 @@ impl<'f> Trainer<'f> {
     pub fn advance_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         self.training(function)?;
         if let Some(shards) = self.shards() {
-            return self.deterministic_step(function, shards, &batch.named_tensors()).map(drop);
+            return self.deterministic_step(function, shards, &Tensors::of(batch)).map(drop);
         }
-        let room = self.advance_plan(function, &batch.named_tensors())?;
+        let room = self.advance_plan(function, &Tensors::of(batch))?;
         // A page in a browser waits elsewhere, if it does.
         if cfg!(target_family = "wasm") { Ok(()) } else { room.wait() }
     }
@@ -316,14 +317,14 @@ impl<'f> Trainer<'f> {
     pub fn prepare_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<(), Error> {
         let is_training = matches!(self.functions[self.place(function)?].body, Body::Training { .. });
         let purpose = if is_training && self.shards().is_some() { Purpose::Update } else { Purpose::Run };
-        let (number, place) = self.planned(function, purpose, &batch.named_tensors(), Use::Prepare)?;
+        let (number, place) = self.planned(function, purpose, &Tensors::of(batch), Use::Prepare)?;
         self.session.vouch_for(self.functions[number].kept(place).prepared.plan());
         Ok(())
     }
 
     /// The plan that a function has for a batch, which is planned if it was not yet. It prints as a table of steps and buffers.
     pub fn plan_of(&mut self, function: FunctionId, batch: &(impl NamedTensors + ?Sized)) -> Result<&Plan, Error> {
-        let (number, place) = self.planned(function, Purpose::Run, &batch.named_tensors(), Use::Look)?;
+        let (number, place) = self.planned(function, Purpose::Run, &Tensors::of(batch), Use::Look)?;
         Ok(self.functions[number].kept(place).prepared.plan())
     }
 
@@ -379,10 +380,14 @@ impl<'f> Trainer<'f> {
     /// Refuses a batch without samples: a mean over them is NaN, and so would be every parameter after the step. An input without
     /// elements beside others with some may be meant, such as the edges of a graph that has none. In a group a member may have no samples, and
     /// a batch is refused when all have said that they have none.
-    fn refuse_empty(&self, tensors: &[(&str, &Tensor)]) -> Result<(), Error> {
+    fn refuse_empty(&self, tensors: &Tensors<'_>) -> Result<(), Error> {
         let mut firsts = tensors.iter().filter_map(|(_, tensor)| tensor.shape().dims().first());
         let has_samples = firsts.clone().next().is_none() || firsts.any(|samples| *samples > 0);
-        if has_samples || self.session.group().is_some() { Ok(()) } else { Err(empty(tensors)) }
+        if (has_samples && !tensors.is_known_empty) || self.session.group().is_some() {
+            Ok(())
+        } else {
+            Err(empty(tensors))
+        }
     }
 
     /// Whether everything that is ever trained is known by now.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::error::Error;
 use crate::plan::{MemoryPolicy, Plan};
 use crate::session::Prepared;
-use crate::tensor::Tensor;
 use crate::train::trainer::function::{Body, Parts, Purpose, Wanted};
+use crate::train::trainer::tensors::Tensors;
 use crate::train::trainer::{FunctionId, Trainer, Use};
 
 impl Trainer<'_> {
@@ -15,7 +15,7 @@ impl Trainer<'_> {
         &mut self,
         function: FunctionId,
         purpose: Purpose,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
     ) -> Result<(usize, usize), Error> {
         let planned = self.planned(function, purpose, tensors, Use::Run);
         self.session.noted(planned)
@@ -27,7 +27,7 @@ impl Trainer<'_> {
         &mut self,
         function: FunctionId,
         purpose: Purpose,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
         what_for: Use,
     ) -> Result<(usize, usize), Error> {
         let number = self.place(function)?;
@@ -53,7 +53,7 @@ impl Trainer<'_> {
         &self,
         number: usize,
         purpose: Purpose,
-        tensors: &[(&str, &Tensor)],
+        tensors: &Tensors<'_>,
         what_for: Use,
     ) -> Result<(Plan, Parts), Error> {
         self.refuse_repeated_name(number)?;
@@ -67,7 +67,7 @@ impl Trainer<'_> {
             let wanted = Wanted {
                 memory: MemoryPolicy { is_lenient, matched: matched.clone(), ..self.memory.clone() },
                 target: self.device().target(),
-                exchanges_by: self.exchanges_by(),
+                exchanges_by: self.exchanges_by(tensors.samples > 0),
                 precision: &precision,
                 at_times,
                 reached: &reached,

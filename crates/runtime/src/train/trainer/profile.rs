@@ -4,6 +4,7 @@ use crate::data::NamedTensors;
 use crate::error::Error;
 use crate::profile::{Profile, ProfileOptions};
 use crate::train::trainer::function::Purpose;
+use crate::train::trainer::tensors::Tensors;
 use crate::train::trainer::{FunctionId, Trainer, Use};
 
 impl Trainer<'_> {
@@ -21,7 +22,7 @@ impl Trainer<'_> {
         batch: &(impl NamedTensors + ?Sized),
         options: &ProfileOptions,
     ) -> Result<Profile, Error> {
-        let tensors = batch.named_tensors();
+        let tensors = Tensors::of(batch);
         let (number, place) = self.planned(function, Purpose::Run, &tensors, Use::Run)?;
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(&tensors);
