@@ -183,3 +183,40 @@ fn the_best_epoch_is_given_back_though_parts_came_later() {
         fs::remove_dir_all(&folder).unwrap();
     }
 }
+
+#[test]
+fn the_mean_of_a_metric_that_some_batches_report_is_over_those() {
+    // Of batches of 2, 4 and 2 samples the first and the last are labelled.
+    let batch = |samples: usize, y: Option<f32>| {
+        let column = |value: f32| Tensor::new([samples, 1], vec![value; samples]).unwrap();
+        let batch = Batch::new().with("x", column(1.0));
+        if let Some(y) = y { batch.with("y", column(y)) } else { batch }
+    };
+    let batches = [batch(2, Some(1.0)), batch(4, None), batch(6, Some(5.0))];
+    let run = |path: &Path, stop_at: u64, every: u64| {
+        let flag = Arc::new(AtomicBool::new(false));
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.0), |inputs| {
+            if inputs.has("y") {
+                inputs.report("target", inputs.get("y").mean(..));
+            }
+            Linear::new("body", 1, 1).apply(inputs.get("x")).square().mean(..)
+        });
+        let fit = Fit::new(1).folder(path).resume().record_every(every).quiet().without_signals();
+        fit.stop_when(Arc::clone(&flag))
+            .on_step(|step| flag.store(step.step == stop_at, Ordering::SeqCst))
+            .run(&mut trainer, |position: Position| &batches[position.batch as usize..])
+            .unwrap()
+    };
+    let expected = (1.0 * 2.0 + 5.0 * 6.0) / 8.0;
+    for (stop_at, every) in [(0, 1), (0, 2), (1, 1), (2, 1), (2, 2), (2, 10)] {
+        let path = folder(&format!("partial-{stop_at}-{every}"));
+        if stop_at > 0 {
+            assert_eq!(run(&path, stop_at, every).end, FitEnd::Interrupted);
+        }
+        let outcome = run(&path, 0, every);
+        let record = outcome.records.last().unwrap();
+        assert_eq!(record.training("target"), Some(expected), "{stop_at} {every}");
+        assert_eq!((record.samples, record.samples_of("target"), record.samples_of("loss")), (12, 8, 12));
+        fs::remove_dir_all(&path).unwrap();
+    }
+}

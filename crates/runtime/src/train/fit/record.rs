@@ -18,8 +18,10 @@ pub struct Record {
     pub seconds: f64,
     /// The learning rate after the last of the steps, of optimisers that have one.
     pub learning_rate: Option<f64>,
-    /// How many samples the training metrics are means over.
+    /// How many samples the training metrics are means over, but for those of [`Record::partial_samples`].
     pub samples: u64,
+    /// How many samples those training metrics are means over that only some of the batches reported.
+    pub partial_samples: Vec<(String, u64)>,
     /// The means of the loss, named `loss`, and of the metrics that the training function reported, over the samples.
     pub training: Vec<(String, f64)>,
     /// What was measured behind an epoch; none for steps.
@@ -48,6 +50,13 @@ impl Record {
         find(&self.validation, name)
     }
 
+    /// How many samples the mean of the training metric of that name is over.
+    #[must_use]
+    pub fn samples_of(&self, name: &str) -> u64 {
+        let partial = self.partial_samples.iter().find(|(known, _)| known == name);
+        partial.map_or(self.samples, |(_, samples)| *samples)
+    }
+
     /// The record as a line of JSON, without the line's end. JSON has no numbers that are not finite: NaN is null, and infinities are
     /// the texts "inf" and "-inf".
     #[must_use]
@@ -65,6 +74,11 @@ impl Record {
             self.samples,
             object(&self.training)
         );
+        if !self.partial_samples.is_empty() {
+            let samples = self.partial_samples.iter();
+            let samples: Map<String, Value> = samples.map(|(name, count)| (name.clone(), (*count).into())).collect();
+            let _ = write!(line, ",\"partial_samples\":{}", Value::from(samples));
+        }
         if self.kind == RecordKind::Epoch {
             let _ = write!(line, ",\"validation\":{}", object(&self.validation));
         }
@@ -90,6 +104,11 @@ impl Record {
             seconds: value.get("seconds")?.as_f64()?,
             learning_rate: value.get("learning_rate").and_then(Value::as_f64),
             samples: whole("samples")?,
+            // Records of earlier versions do not tell these metrics from the others.
+            partial_samples: match value.get("partial_samples") {
+                Some(samples) => counts(samples.as_object()?)?,
+                None => Vec::new(),
+            },
             training: metrics(value.get("training")?.as_object()?)?,
             validation: match value.get("validation") {
                 Some(validation) => metrics(validation.as_object()?)?,
@@ -119,6 +138,14 @@ fn metrics(object: &Map<String, Value>) -> Option<Vec<(String, f64)>> {
     Some(metrics)
 }
 
+/// Numbers of samples by name, sorted as metrics are.
+fn counts(object: &Map<String, Value>) -> Option<Vec<(String, u64)>> {
+    let mut counts: Vec<_> =
+        object.iter().map(|(name, count)| Some((name.clone(), count.as_u64()?))).collect::<Option<_>>()?;
+    counts.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Some(counts)
+}
+
 /// A number, the text of an infinity, or null.
 fn number(value: f64) -> String {
     if value.is_infinite() { format!("\"{value}\"") } else { Value::from(value).to_string() }
@@ -142,6 +169,7 @@ mod tests {
             seconds: 0.1 + 0.2,
             learning_rate: Some(1e-3),
             samples: 1438,
+            partial_samples: Vec::new(),
             training: vec![("loss".into(), 0.25), ("q \"quoted\"\n".into(), 1.0)],
             validation: vec![("accuracy".into(), f64::NAN)],
         };
@@ -155,6 +183,10 @@ mod tests {
         assert!(read.validation("accuracy").unwrap().is_nan());
         assert_eq!(Record { validation: record.validation.clone(), ..read.clone() }.to_json(), line);
         assert_eq!((read.training("loss"), read.training("none"), read.seconds), (Some(0.25), None, record.seconds));
+
+        let partial = Record { partial_samples: vec![("loss".into(), 7)], ..read.clone() };
+        let partial = Record::from_json(&partial.to_json()).unwrap();
+        assert_eq!((partial.samples_of("loss"), partial.samples_of("q \"quoted\"\n")), (7, 1438));
 
         let steps = Record { kind: RecordKind::Steps, learning_rate: None, validation: Vec::new(), ..record };
         assert_eq!(Record::from_json(&steps.to_json()).unwrap().training, steps.training);

@@ -243,7 +243,17 @@ mod tests {
             RecordKind::Epoch => vec![("accuracy".to_owned(), 0.5), ("loss".to_owned(), loss * 1.1)],
         };
         let training = vec![("f1 <macro>".to_owned(), 0.25), ("loss".to_owned(), loss)];
-        Record { kind, epoch, step, seconds: step as f64, learning_rate: Some(0.01), samples: 8, training, validation }
+        Record {
+            kind,
+            epoch,
+            step,
+            seconds: step as f64,
+            learning_rate: Some(0.01),
+            samples: 8,
+            partial_samples: Vec::new(),
+            training,
+            validation,
+        }
     }
 
     fn records(epochs: u64) -> Vec<Record> {

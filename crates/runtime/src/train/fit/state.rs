@@ -178,7 +178,7 @@ impl State {
                     self.judge(&record)?;
                 }
                 RecordKind::Steps if record.epoch == epochs + 1 => {
-                    self.of_epoch.add(record.samples, record.training.iter().cloned())?;
+                    self.of_epoch.add_record(&record)?;
                 }
                 RecordKind::Steps => {}
             }
@@ -259,6 +259,7 @@ impl State {
             seconds: self.seconds(),
             learning_rate: learning_rate(trainer),
             samples: means.samples,
+            partial_samples: means.partial_samples(),
             training: means.values(),
             validation: validation.metrics,
         };
@@ -385,6 +386,7 @@ impl State {
             seconds: self.seconds(),
             learning_rate: learning_rate(trainer),
             samples: means.samples,
+            partial_samples: means.partial_samples(),
             training: means.values(),
             validation: Vec::new(),
         })
