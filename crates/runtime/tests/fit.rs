@@ -258,6 +258,37 @@ fn an_interrupted_run_goes_on_to_the_same_bits() {
 }
 
 #[test]
+fn a_run_that_goes_on_has_the_confusion_matrix_of_its_last_validation() {
+    let batches = training();
+    let mut confusion = ConfusionMatrix::named(["straight", "bent"]);
+    confusion.add_classes(&Tensor::from([0, 1, 1]), &Tensor::from([0, 0, 1])).unwrap();
+    let path = folder("confusion");
+    // Interrupted behind the first epoch, then in the midst of the second, then finished, then finished already.
+    for (stop_at, end) in
+        [(4, FitEnd::Interrupted), (5, FitEnd::Interrupted), (0, FitEnd::Finished), (0, FitEnd::Finished)]
+    {
+        let flag = Arc::new(AtomicBool::new(false));
+        let outcome = Fit::new(2)
+            .folder(&path)
+            .resume()
+            .validate(|trainer| {
+                // Of the second epoch nobody gives one.
+                let is_first = trainer.session().parameter("updates")?.item()? < 4.0;
+                Ok(if is_first { Validation::new().confusion(confusion.clone()) } else { Validation::new() })
+            })
+            .stop_when(Arc::clone(&flag))
+            .on_step(|step| flag.store(step.step == stop_at, Ordering::SeqCst))
+            .without_signals()
+            .quiet()
+            .run(&mut trainer(), |position| from(&batches, position))
+            .unwrap();
+        assert_eq!((outcome.end, outcome.confusion.as_ref()), (end, Some(&confusion)), "{stop_at}");
+        assert!(fs::read_to_string(path.join("report.html")).unwrap().contains("straight"), "{stop_at}");
+    }
+    fs::remove_dir_all(&path).unwrap();
+}
+
+#[test]
 fn a_loss_that_is_not_finite_ends_a_run_and_leaves_the_last_checkpoint() {
     let path = folder("nan");
     let mut batches = training();

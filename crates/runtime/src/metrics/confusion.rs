@@ -25,12 +25,12 @@ use crate::tensor::Tensor;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConfusionMatrix {
-    classes: usize,
-    names: Vec<String>,
-    ignored: Option<i32>,
-    zero_division: ZeroDivision,
+    pub(super) classes: usize,
+    pub(super) names: Vec<String>,
+    pub(super) ignored: Option<i32>,
+    pub(super) zero_division: ZeroDivision,
     /// How often a label was taken for a guess, for what occurred.
-    counts: BTreeMap<(usize, usize), u64>,
+    pub(super) counts: BTreeMap<(usize, usize), u64>,
 }
 
 /// The most classes that a matrix has.

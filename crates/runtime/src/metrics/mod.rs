@@ -24,6 +24,8 @@
 
 mod accuracy;
 mod confusion;
+#[cfg(feature = "fit")]
+mod confusion_kept;
 mod error;
 mod mean;
 mod regression;

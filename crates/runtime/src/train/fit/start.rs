@@ -6,6 +6,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::data::Position;
 use crate::error::Error;
 use crate::group::GroupError;
+use crate::metrics::ConfusionMatrix;
 use crate::train::Trainer;
 use crate::train::fit::FitError;
 
@@ -13,6 +14,8 @@ use crate::train::fit::FitError;
 pub(super) const EPOCH: &str = "epoch";
 pub(super) const BATCH: &str = "batch";
 pub(super) const STEPS: &str = "steps";
+/// The note and the part of the confusion matrix of the last validation that gave one.
+const CONFUSION: &str = "arenagrad.fit.confusion";
 
 /// A checkpoint of a run, and where the run was.
 pub(super) struct Found {
@@ -38,6 +41,19 @@ impl Found {
         };
         Ok(Found { checkpoint, position: Position::from_numbers([epoch, batch]), steps })
     }
+}
+
+/// A checkpoint with the confusion matrix of the last validation that gave one.
+pub(super) fn with_confusion(checkpoint: Checkpoint, matrix: Option<&ConfusionMatrix>) -> Result<Checkpoint, Error> {
+    let Some(matrix) = matrix else { return Ok(checkpoint) };
+    let (text, counts) = matrix.to_kept()?;
+    Ok(checkpoint.with_note(CONFUSION, text).with_part(CONFUSION, counts))
+}
+
+/// The confusion matrix that [`with_confusion`] kept, if it did.
+pub(super) fn kept_confusion(checkpoint: &Checkpoint) -> Result<Option<ConfusionMatrix>, Error> {
+    let counts = checkpoint.part(CONFUSION)?;
+    Ok(checkpoint.note(CONFUSION).zip(counts).and_then(|(text, counts)| ConfusionMatrix::from_kept(text, &counts)))
 }
 
 /// Refuses members of a group that would begin at different places: each has looked for a checkpoint itself, and a host may have no copy

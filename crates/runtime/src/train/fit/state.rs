@@ -9,7 +9,7 @@ use crate::metrics::ConfusionMatrix;
 use crate::train::fit::events::scalars_of;
 use crate::train::fit::folder::{BEST, LAST};
 use crate::train::fit::means::Means;
-use crate::train::fit::start::{BATCH, EPOCH, Found, STEPS, require_same_start};
+use crate::train::fit::start::{BATCH, EPOCH, Found, STEPS, kept_confusion, require_same_start, with_confusion};
 use crate::train::fit::text::{duration, readable};
 use crate::train::fit::{
     BestEpoch, Better, EarlyStopping, EventFile, Fit, FitBatch, FitEnd, FitError, FitOutcome, Kept, Record, RecordKind,
@@ -143,6 +143,8 @@ impl State {
         let Found { checkpoint, position, steps } = found;
         (self.position, self.steps) = (*position, *steps);
         self.take_up(path)?;
+        // Behind the next validation there may be another, and there may be none.
+        self.confusion = kept_confusion(checkpoint)?;
         if fit.restores_best && self.best.is_some() && trainer.group_rank() == 0 {
             // What is to be given back in the end is there, which nobody wants to learn after all epochs.
             Weights::open(path.join(BEST))?;
@@ -414,7 +416,7 @@ impl State {
         // A checkpoint that outlives its records would not know which epoch was the best.
         folder.sync()?;
         let checkpoint = trainer.checkpoint()?.with(EPOCH, epoch).with(BATCH, batch).with(STEPS, self.steps);
-        checkpoint.save(folder.file(LAST))?;
+        with_confusion(checkpoint, self.confusion.as_ref())?.save(folder.file(LAST))?;
         self.has_checkpoint = true;
         Ok(())
     }
