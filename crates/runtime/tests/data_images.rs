@@ -114,3 +114,59 @@ fn files_that_are_no_images() {
     assert_eq!(ImageFolder::new(&root).unwrap().load().unwrap().data.len(), 2);
     assert!(matches!(refused(ImageFolder::new(&root).unwrap().sample(2)), DataError::SampleIndex { .. }));
 }
+
+#[cfg(unix)]
+#[test]
+fn links_to_folders_are_followed_but_not_in_circles() {
+    use std::os::unix::fs::symlink;
+    let (root, elsewhere) = (folder("links"), folder("linked"));
+    write(&root.join("a/deep/1.png"), 1, ImageFormat::Png);
+    write(&root.join("b/2.png"), 2, ImageFormat::Png);
+    write(&elsewhere.join("3.png"), 3, ImageFormat::Png);
+    symlink(&elsewhere, root.join("a/there")).unwrap();
+    symlink(&elsewhere, root.join("c")).unwrap();
+    // To itself, to a folder above, and to the whole.
+    symlink(root.join("a/deep"), root.join("a/deep/again")).unwrap();
+    symlink(root.join("a"), root.join("a/deep/up")).unwrap();
+    symlink(&root, root.join("b/whole")).unwrap();
+    symlink(&elsewhere, elsewhere.join("round")).unwrap();
+    // A second way to the same.
+    symlink(root.join("a/deep"), root.join("a/zzz")).unwrap();
+    let images = ImageFolder::new(&root).unwrap();
+    let files: Vec<_> = images.files().map(|(path, class)| (path.strip_prefix(&root).unwrap(), class)).collect();
+    let expected = [("a/deep/1.png", 0), ("a/there/3.png", 0), ("b/2.png", 1), ("c/3.png", 2)];
+    assert_eq!(files, expected.map(|(path, class)| (Path::new(path), class)));
+}
+
+#[test]
+fn grey_is_what_pil_makes_of_colours() {
+    let root = folder("grey");
+    let save = |name: &str, image: DynamicImage| {
+        fs::create_dir_all(root.join("a")).unwrap();
+        image.save_with_format(root.join("a").join(name), ImageFormat::Png).unwrap();
+    };
+    // By `PIL.Image.convert("L")`.
+    let colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255; 3], [10, 200, 30], [1, 2, 3]];
+    let bytes = [76, 150, 29, 255, 124, 2].map(|byte: u8| f32::from(byte) / 255.0);
+    save("1.png", RgbImage::from_fn(6, 1, |x, _| Rgb(colours[x as usize])).into());
+    save(
+        "2.png",
+        RgbaImage::from_fn(6, 1, |x, _| {
+            let [r, g, b] = colours[x as usize];
+            Rgba([r, g, b, 9])
+        })
+        .into(),
+    );
+    save("3.png", GrayImage::from_fn(6, 1, |x, _| image::Luma([x as u8])).into());
+    let wide =
+        |x: u32, _| Rgb([[65535u16, 0, 0], [0, 65535, 0], [0, 0, 65535], [65535; 3], [1000, 2, 3], [0; 3]][x as usize]);
+    save("4.png", image::ImageBuffer::from_fn(6, 1, wide).into());
+    save("5.png", image::ImageBuffer::from_fn(6, 1, |x, _| image::Luma([x as u16])).into());
+    let images = ImageFolder::new(&root).unwrap().greyscale();
+    let grey = |number: usize| floats(images.sample(number).unwrap().get("x"));
+    assert_eq!((grey(0), grey(1)), (bytes.to_vec(), bytes.to_vec()));
+    assert_eq!(grey(2), [0, 1, 2, 3, 4, 5].map(|byte: u8| f32::from(byte) / 255.0));
+    let words = [19595.0, 38469.0, 7471.0, 65535.0, 301.0, 0.0].map(|word: f32| word / 65535.0);
+    assert_eq!(grey(3), words);
+    assert_eq!(grey(4), [0, 1, 2, 3, 4, 5].map(|word: u8| f32::from(word) / 65535.0));
+}

@@ -1,5 +1,6 @@
 //! Folders of images: one folder a class.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -46,18 +47,26 @@ pub struct ImageFolder {
 
 impl ImageFolder {
     /// Looks for the files in PNG and JPEG (`.png`, `.jpg`, `.jpeg`) in the folders of a folder, and in folders of those. Classes are
-    /// in the order of their names, and so are the images of each. Names that begin with a dot are passed over.
+    /// in the order of their names, and so are the images of each. Names that begin with a dot are passed over. Links to folders are
+    /// followed, but no folder is gone into twice for one class, nor the whole again from within itself.
     ///
     /// Errors: [`Error::File`] for a folder that cannot be read, [`DataError::Image`] if there are no images.
     pub fn new(folder: impl AsRef<Path>) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let (mut images, mut names) = (Vec::new(), Vec::new());
+        let root = canonical(folder)?;
         for class in entries(folder)?.into_iter().filter(|entry| entry.is_dir()) {
             let number = names.len() as i32;
             names.push(class.file_name().unwrap_or_default().to_string_lossy().into_owned());
             let mut folders = vec![class];
+            // Links may lead in circles.
+            let mut known = BTreeSet::from([root.clone()]);
             while let Some(folder) = folders.pop() {
-                for entry in entries(&folder)? {
+                if !known.insert(canonical(&folder)?) {
+                    continue;
+                }
+                // Of two ways to a folder the first by name is taken, which is the last of the list.
+                for entry in entries(&folder)?.into_iter().rev() {
                     if entry.is_dir() {
                         folders.push(entry);
                     } else if is_image(&entry) {
@@ -82,7 +91,8 @@ impl ImageFolder {
         self
     }
 
-    /// One channel, of luminance, instead of three.
+    /// One channel, of luminance, instead of three: `(19595 red + 38470 green + 7471 blue + 32768) >> 16`, the weights of Rec. 601, of
+    /// pixels of 8 bits with PIL's and torchvision's rounding to a byte. Pixels of 16 bits are rounded to 16; grey ones stay as they are.
     #[must_use]
     pub fn greyscale(mut self) -> Self {
         self.is_grey = true;
@@ -140,7 +150,7 @@ impl ImageFolder {
         }
         let (height, width) = (image.height() as usize, image.width() as usize);
         let (channels, pixels) =
-            if self.is_grey { (1, image.to_luma32f().into_raw()) } else { (3, planes(&image, height * width)) };
+            if self.is_grey { (1, luminance(&image)) } else { (3, planes(&image, height * width)) };
         Tensor::new([channels, height, width], pixels)
     }
 }
@@ -170,6 +180,21 @@ impl Source for ImageFolder {
 /// The most bytes of an image while it is read.
 const MOST_BYTES: u64 = 512 << 20;
 
+/// One channel of all pixels.
+fn luminance(image: &DynamicImage) -> Vec<f32> {
+    let color = image.color();
+    let of_pixel = |[red, green, blue]: [u64; 3]| (19595 * red + 38470 * green + 7471 * blue + 32768) >> 16;
+    if !color.has_color() {
+        image.to_luma32f().into_raw()
+    } else if color.bits_per_pixel() / u16::from(color.channel_count()) == 8 {
+        let pixels = image.to_rgb8();
+        pixels.pixels().map(|pixel| of_pixel(pixel.0.map(u64::from)) as f32 / 255.0).collect()
+    } else {
+        let pixels = image.to_rgb16();
+        pixels.pixels().map(|pixel| of_pixel(pixel.0.map(u64::from)) as f32 / 65535.0).collect()
+    }
+}
+
 /// Red, green and blue, each whole.
 fn planes(image: &DynamicImage, pixels: usize) -> Vec<f32> {
     let interleaved = image.to_rgb32f().into_raw();
@@ -178,6 +203,11 @@ fn planes(image: &DynamicImage, pixels: usize) -> Vec<f32> {
         planes.extend(interleaved.iter().skip(channel).step_by(3));
     }
     planes
+}
+
+/// The folder that a path leads to, past all links.
+fn canonical(folder: &Path) -> Result<PathBuf, Error> {
+    folder.canonicalize().map_err(|error| unreadable(folder, &error))
 }
 
 /// What is in a folder, in the order of the names.
