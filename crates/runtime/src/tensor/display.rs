@@ -2,8 +2,10 @@
 //!
 //! Of more than 1,000 elements the first and the last three along each axis are shown, with an ellipsis between. Floats have the
 //! digits that tell them from others of their type, at most eight behind the point or as many as a format asks for (`{:.2}`, NumPy's
-//! `precision`), and are printed in scientific notation if one
-//! is 1e8 or more, less than 1e-4, or a thousand times another. A line has at most 75 characters.
+//! `precision`), and are printed in scientific notation if one is less than 1e-4, more than a thousand times another, or so large that
+//! its type does not hold every digit in front of the point: 1e8 or more in f64, 1e6 in f32, 1e3 in 16 bits, as in NumPy 2.4, which has no
+//! bf16. In that notation all have as many digits, and those past what tells an element from others are its own too. A line has at most 75
+//! characters.
 
 use std::fmt;
 
@@ -18,6 +20,8 @@ const EDGE: usize = 3;
 const LINE: usize = 75;
 /// The most digits behind the point, unless a format says otherwise.
 const PRECISION: usize = 8;
+/// Smaller floats than this, but for 0, are printed in scientific notation.
+const LEAST: f64 = 1e-4;
 /// How many elements `Debug` shows.
 const IN_DEBUG: usize = 16;
 
@@ -127,7 +131,7 @@ enum Words {
     /// Points below points; the precision is the most digits that one may have behind its point.
     Positional { before: usize, behind: usize, precision: usize },
     /// Points below points, all with as many digits.
-    Scientific { before: usize, behind: usize, exponent: usize, precision: usize },
+    Scientific { before: usize, behind: usize, exponent: usize },
 }
 
 impl Words {
@@ -142,7 +146,9 @@ impl Words {
         let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
         let sizes = || finite.iter().map(|value| value.abs()).filter(|size| *size > 0.0);
         let (least, greatest) = (sizes().fold(f64::INFINITY, f64::min), sizes().fold(0.0, f64::max));
-        let is_scientific = greatest > 0.0 && (greatest >= 1e8 || least < 1e-4 || greatest / least > 1000.0);
+        let is_large = greatest >= largest(storage).min(1e8);
+        let is_wide = || least < rounded(LEAST, storage) || rounded(greatest / least, storage) > 1000.0;
+        let is_scientific = greatest > 0.0 && (is_large || is_wide());
         let longest = |parts: &mut dyn Iterator<Item = usize>| parts.max().unwrap_or(0);
         let mut words = if is_scientific {
             let parts: Vec<[String; 3]> = finite.iter().map(|&value| scientific(value, storage, precision)).collect();
@@ -150,7 +156,6 @@ impl Words {
                 before: longest(&mut parts.iter().map(|[before, _, _]| before.len())),
                 behind: longest(&mut parts.iter().map(|[_, behind, _]| behind.len())),
                 exponent: longest(&mut parts.iter().map(|[_, _, exponent]| exponent.len())),
-                precision,
             }
         } else {
             let parts: Vec<[String; 2]> = finite.iter().map(|&value| positional(value, storage, precision)).collect();
@@ -189,11 +194,11 @@ impl Words {
                 let [integer, fraction] = positional(value, storage, *precision);
                 format!("{integer:>before$}.{fraction:<behind$}")
             }
-            Words::Scientific { before, behind, exponent, precision } => {
-                let [integer, fraction, power] = scientific(value, storage, *precision);
+            Words::Scientific { before, behind, exponent } => {
+                let [integer, fraction, power] = parts(&lengthened(value, storage, *behind));
                 let (sign, digits) = power.split_at(1);
                 let digits = format!("{digits:0>width$}", width = exponent - 1);
-                format!("{integer:>before$}.{fraction:0<behind$}e{sign}{digits}")
+                format!("{integer:>before$}.{fraction}e{sign}{digits}")
             }
         }
     }
@@ -219,7 +224,7 @@ fn scalar(value: f64, storage: StorageType, precision: usize) -> String {
     if !value.is_finite() {
         return special(value).to_owned();
     }
-    if value != 0.0 && !(1e-4..1e16).contains(&value.abs()) {
+    if value != 0.0 && !(LEAST..largest(storage)).contains(&value.abs()) {
         let [before, behind, power] = scientific(value, storage, precision);
         let point = if behind.is_empty() { "" } else { "." };
         return format!("{before}{point}{behind}e{power}");
@@ -267,9 +272,43 @@ fn scientific(value: f64, storage: StorageType, precision: usize) -> [String; 3]
     if text.split_once('e').is_some_and(|(digits, _)| behind_point(digits) > precision) {
         text = format!("{value:.precision$e}");
     }
-    let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+    let [before, behind, power] = parts(&text);
+    [before, behind.trim_end_matches('0').to_owned(), power]
+}
+
+/// In scientific notation, with so many digits behind the point. Those that nothing needs to tell the value from others are not zeros but its own.
+fn lengthened(value: f64, storage: StorageType, behind: usize) -> String {
+    let text = shortest(value, storage, true);
+    let is_as_long = text.split_once('e').is_some_and(|(digits, _)| behind_point(digits) == behind);
+    if is_as_long { text } else { format!("{value:.behind$e}") }
+}
+
+/// What stands before and behind the point of a text in scientific notation, and the exponent.
+fn parts(text: &str) -> [String; 3] {
+    let (digits, power) = text.split_once('e').unwrap_or((text, "0"));
     let (before, behind) = digits.split_once('.').unwrap_or((digits, ""));
-    [before.to_owned(), behind.trim_end_matches('0').to_owned(), signed(power)]
+    [before.to_owned(), behind.to_owned(), signed(power)]
+}
+
+/// From which size on a single float is printed in scientific notation: where its type may not hold every digit in front of the point.
+fn largest(storage: StorageType) -> f64 {
+    match storage {
+        StorageType::F16 | StorageType::Bf16 => 1e3,
+        StorageType::F32 => 1e6,
+        StorageType::F64 => 1e16,
+        StorageType::I32 | StorageType::U8 | StorageType::I8 | StorageType::I64 | StorageType::Bool => f64::INFINITY,
+    }
+}
+
+/// A number as a type of floats holds it: what is compared with elements is rounded as they are.
+fn rounded(value: f64, storage: StorageType) -> f64 {
+    match storage {
+        StorageType::F16 => F16::from_f64(value).into(),
+        StorageType::Bf16 => Bf16::from_f64(value).into(),
+        StorageType::F32 => f64::from(value as f32),
+        StorageType::F64 => value,
+        StorageType::I32 | StorageType::U8 | StorageType::I8 | StorageType::I64 | StorageType::Bool => value,
+    }
 }
 
 fn behind_point(text: &str) -> usize {
@@ -284,24 +323,44 @@ fn signed(power: &str) -> String {
     }
 }
 
-/// The fewest digits that tell a float from all others of its type.
+/// The fewest digits that tell a float from all others of its type; of two that are as near, those whose last digit is even.
 fn shortest(value: f64, storage: StorageType, is_scientific: bool) -> String {
-    let narrow: Option<fn(f64) -> f64> = match storage {
-        StorageType::F16 => Some(|x| F16::from_f64(x).into()),
-        StorageType::Bf16 => Some(|x| Bf16::from_f64(x).into()),
-        StorageType::F32 => {
-            return if is_scientific { format!("{:e}", value as f32) } else { format!("{}", value as f32) };
+    let decimal = match storage {
+        StorageType::F16 | StorageType::Bf16 => {
+            // Five digits tell all numbers of 16 bits apart.
+            (0..5).find_map(|digits| told_apart(value, storage, digits)).unwrap_or(value)
         }
-        StorageType::F64 => None,
-        StorageType::I32 | StorageType::U8 | StorageType::I8 | StorageType::I64 | StorageType::Bool => None,
-    };
-    let decimal = match narrow {
-        // Five digits tell all numbers of 16 bits apart.
-        Some(narrow) => (0..5)
-            .filter_map(|digits| format!("{value:.digits$e}").parse::<f64>().ok())
-            .find(|decimal| narrow(*decimal) == value)
-            .unwrap_or(value),
-        None => value,
+        StorageType::F32 | StorageType::F64 => return nearest(value, storage, is_scientific),
+        StorageType::I32 | StorageType::U8 | StorageType::I8 | StorageType::I64 | StorageType::Bool => value,
     };
     if is_scientific { format!("{decimal:e}") } else { format!("{decimal}") }
+}
+
+/// The decimal with so many digits behind its first that is nearest to a number of 16 bits, or the next larger one, if it is none of another.
+fn told_apart(value: f64, storage: StorageType, digits: usize) -> Option<f64> {
+    let text = format!("{value:.digits$e}");
+    let (_, power) = text.split_once('e')?;
+    let unit: f64 = format!("1e{}", power.parse::<i32>().ok()? - digits as i32).parse().ok()?;
+    let nearest: f64 = text.parse().ok()?;
+    // Above a power of two numbers are twice as far apart as below it, so the nearest may be another's, and the one above not.
+    let above: f64 = format!("{:.digits$e}", nearest + unit.copysign(value)).parse().ok()?;
+    [nearest, above].into_iter().find(|decimal| rounded(*decimal, storage) == value)
+}
+
+/// [`shortest`] of 32 and 64 bits.
+fn nearest(value: f64, storage: StorageType, is_scientific: bool) -> String {
+    let text = match (storage == StorageType::F32, is_scientific) {
+        (true, true) => format!("{:e}", value as f32),
+        (true, false) => format!("{}", value as f32),
+        (false, true) => format!("{value:e}"),
+        (false, false) => format!("{value}"),
+    };
+    let behind = behind_point(text.split('e').next().unwrap_or(&text));
+    // That many digits, rounded to the nearest by the value itself. They may be of another number where powers of two meet.
+    let even = if is_scientific { format!("{value:.behind$e}") } else { format!("{value:.behind$}") };
+    let is_same = match storage == StorageType::F32 {
+        true => even.parse::<f32>().is_ok_and(|even| f64::from(even) == value),
+        false => even.parse::<f64>().is_ok_and(|even| even == value),
+    };
+    if is_same { even } else { text }
 }
