@@ -29,6 +29,7 @@ mod draws;
 mod epoch;
 mod error;
 #[cfg(feature = "data")]
+mod gzip;
 mod idx;
 #[cfg(feature = "images")]
 mod images;

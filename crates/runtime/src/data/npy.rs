@@ -75,9 +75,13 @@ pub(super) fn array(reader: &mut impl Read, path: &Path) -> Result<Tensor, Error
         return reading::tensor(reader, shape, number, big_endian, path);
     }
     let turned: Shape = shape.dims().iter().rev().copied().collect();
-    let tensor = reading::tensor(reader, turned, number, big_endian, path)?;
+    let mut tensor = reading::tensor(reader, turned, number, big_endian, path);
+    if let Err(Error::Data(DataError::Length { shape: told, .. })) = &mut tensor {
+        // The file's own, and not the order in which it is read.
+        *told = shape.clone();
+    }
     // The first axis varies fastest.
-    tensor.permute((0..shape.rank() as isize).rev().collect::<Vec<_>>())
+    tensor?.permute((0..shape.rank() as isize).rev().collect::<Vec<_>>())
 }
 
 /// The file of a tensor.

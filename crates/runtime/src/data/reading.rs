@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use arenagrad_graph::{Elements, I64, Shape, StorageType};
-use flate2::bufread::MultiGzDecoder;
 
+use super::gzip::Gzip;
 use super::{DataError, Found};
 use crate::error::Error;
 use crate::file::unreadable;
@@ -20,7 +20,7 @@ pub(super) fn opened(path: &Path) -> Result<Box<dyn Read>, Error> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     let mut file = BufReader::new(file);
     let start = file.fill_buf().map_err(|error| unreadable(path, &error))?;
-    Ok(if start.starts_with(&GZIP) { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) })
+    Ok(if start.starts_with(&GZIP) { Box::new(Gzip::new(file)) } else { Box::new(file) })
 }
 
 /// Up to `count` bytes; fewer if there are no more.
@@ -84,11 +84,10 @@ pub(super) fn tensor(
     Tensor::from_data(shape, elements(bytes, number, big_endian, path)?)
 }
 
-/// The bytes of elements of that width, if they can be counted: those of a row too, also where there are no rows.
+/// The bytes of elements of that width, if they can be counted. Where there are none the other extents may be any.
 fn bytes_of(shape: &Shape, width: usize) -> Option<usize> {
     let extents = || shape.dims().iter().copied();
-    extents().filter(|&extent| extent > 0).try_fold(width, usize::checked_mul)?;
-    extents().try_fold(width, usize::checked_mul)
+    if extents().any(|extent| extent == 0) { Some(0) } else { extents().try_fold(width, usize::checked_mul) }
 }
 
 /// Numbers as elements. Those of 16 bits become i32; what is wider than i32 must hold no more than that.
