@@ -316,10 +316,10 @@ pub enum Error {
     NothingToTrain { origin: String, reason: String },
 
     #[error(
-        "{origin}: evaluate_batches was given no batch: an epoch has none where there are no samples, or fewer than a batch's and drop_last \
+        "{origin}: {method} was given no batch: an epoch has none where there are no samples, or fewer than a batch's and drop_last \
          leaves these out"
     )]
-    NoBatches { origin: String },
+    NoBatches { method: &'static str, origin: String },
 
     #[error("an optimiser updates {target}, which is neither a parameter nor state of the graph")]
     UpdateTarget { target: String },

@@ -1,6 +1,6 @@
 //! Edges where caller and engine meet: optimisers of the caller's own, names taken and freed, shapes at the limits.
 
-use arenagrad::data::Dataset;
+use arenagrad::data::{Batch, Dataset};
 use arenagrad::graph::{Leaf, Op};
 use arenagrad::{
     Adam, DType, Device, Elements, Error, Expr, Graph, GraphError, Init, Optimizer, Session, Sgd, Tensor, Trainer,
@@ -56,7 +56,7 @@ fn what_is_trained_has_no_other_next_value() {
 }
 
 #[test]
-fn an_evaluation_of_no_batches_says_so() {
+fn what_is_given_no_batches_says_so() {
     let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| inputs.get("x").sum(..));
     let double = trainer.add_evaluation(|inputs| vec![inputs.get("x") * 2.0]);
     let data = Dataset::new().with("x", Tensor::new([3], vec![1.0f32, 2.0, 3.0]).unwrap()).unwrap();
@@ -67,6 +67,15 @@ fn an_evaluation_of_no_batches_says_so() {
         error.to_string().starts_with(&format!("{}:{line}: evaluate_batches was given no batch", file!())),
         "{error}"
     );
+    // So does training: there is no mean of no losses.
+    let line = line!() + 1;
+    let error = trainer.train(&data.batches(4).drop_last(), 2).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("{}:{line}: train was given no batch", file!())), "{error}");
+    assert!(trainer.train(&data.batches(4).drop_last(), 0).unwrap().is_nan());
+    // A batch that says it has no samples has none, whatever else is in it.
+    let empty = Batch::new().with("x", Tensor::from([1.0f32, 2.0])).of_samples(0);
+    assert!(matches!(trainer.step(&empty), Err(Error::EmptyBatch { .. })));
+    assert!(matches!(trainer.train(&data.batches(0), 1), Err(Error::Data(_))));
     assert_eq!(trainer.evaluate_batches(double, &data.batches(2)).unwrap()[0].to_f64_vec(), [2.0, 4.0, 6.0]);
 }
 

@@ -15,7 +15,7 @@ impl Trainer<'_> {
     /// Trains the first training function on so many epochs of these batches, from the first epoch on, and returns the mean of the last
     /// epoch's losses over its samples; NaN for no epochs. A loss that is not finite, of a step that a scale of the loss skipped, has no part in it. `Fit` of the feature `fit` is the same with progress, validation and checkpoints.
     ///
-    /// Errors: those of the batches and of [`Trainer::step`]. The steps before stay.
+    /// Errors: those of the batches and of [`Trainer::step`], after which the steps before stay; no batches ([`Error::NoBatches`]).
     ///
     /// ```
     /// use arenagrad::data::Dataset;
@@ -35,6 +35,7 @@ impl Trainer<'_> {
     /// assert!(predicted.allclose(data.column("y")?, 0.0, 0.3)?);
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
+    #[track_caller]
     pub fn train(&mut self, batches: &Batches, epochs: impl Count) -> Result<f64, Error> {
         let mut loss = Mean::new();
         let mut known_skips = self.skipped_updates()?;
@@ -53,6 +54,10 @@ impl Trainer<'_> {
                     }
                 }
                 loss.add(of_batch, self.session().samples_of_step(own) as f64)?;
+            }
+            // Behind the loop, which tells a size of batches that is none.
+            if batches.is_empty() {
+                return Err(Error::NoBatches { method: "train", origin: Origin::here().to_string() });
             }
         }
         Ok(loss.value())
@@ -95,7 +100,7 @@ impl Trainer<'_> {
             }
         }
         if batches.is_empty() {
-            return Err(Error::NoBatches { origin: Origin::here().to_string() });
+            return Err(Error::NoBatches { method: "evaluate_batches", origin: Origin::here().to_string() });
         }
         outputs.iter().map(|parts| Tensor::concat(parts, 0)).collect()
     }
