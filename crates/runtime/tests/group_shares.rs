@@ -76,7 +76,11 @@ fn gradients_beside_a_step_are_told() {
     for error in errors {
         assert!(matches!(&error, Error::Group(GroupError::StepsDiffer { .. })), "{error}");
         let text = error.to_string();
-        assert!(text.contains("gradients of the function") && text.contains("a step of the function"), "{text}");
+        assert!(
+            text.contains("gradients of the first training function")
+                && text.contains("a step of the first training function"),
+            "{text}"
+        );
     }
 }
 
@@ -86,6 +90,29 @@ fn steps_of_different_functions_are_told() {
         different_calls(|trainer, rank, functions| trainer.step_of(functions[rank], &[("x", &x(2))]).map(drop));
     for error in errors {
         assert!(matches!(&error, Error::Group(GroupError::StepsDiffer { .. })), "{error}");
+        let text = error.to_string();
+        let told = ["a step of the first training function", "a step of the function \"other\""];
+        assert!(told.iter().all(|told| text.contains(told)), "{text}");
+    }
+}
+
+#[test]
+fn metrics_that_differ_are_told() {
+    let errors = members(2, |group| {
+        let is_first = group.rank() == 0;
+        let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1), |inputs| {
+            if is_first {
+                inputs.report("size", inputs.get("x").abs().mean(..));
+            }
+            inputs.get("x").mean(..) * inputs.graph().parameter("scale", [], Init::Constant(1.0))
+        })
+        .in_group(group);
+        trainer.step(&[("x", &x(2))]).map(drop).unwrap_err()
+    });
+    let told = ["a step of the first training function that reports nothing", "that reports \"size\""];
+    for error in errors {
+        let text = error.to_string();
+        assert!(told.iter().all(|told| text.contains(told)), "{text}");
     }
 }
 
@@ -166,7 +193,7 @@ fn evaluations_that_compute_other_things_are_told() {
     });
     for error in errors {
         assert!(matches!(&error, Error::Group(GroupError::StepsDiffer { .. })), "{error}");
-        assert!(error.to_string().contains("an evaluation with the exchanges"), "{error}");
+        assert!(error.to_string().contains("an evaluation that gives"), "{error}");
     }
 }
 

@@ -97,6 +97,8 @@ pub(crate) struct Request {
     pub(crate) rounding: Option<Rounding>,
     /// What it is for and what it exchanges, as members of a group tell each other.
     pub(crate) intent: Intent,
+    /// What it is of, as members of a group are told where theirs differ: a line for the function, and one for what it reports.
+    pub(crate) told: Vec<String>,
 }
 
 /// Fused kernels in order, over planned memory.
@@ -118,6 +120,8 @@ pub struct Plan {
     pub(crate) exchanges: Vec<usize>,
     /// What it is for, and what its exchanges are of.
     pub(crate) intent: Intent,
+    /// What it is of, as members of a group are told where theirs differ: a line for the function, and one for what it reports.
+    pub(crate) told: Vec<String>,
 }
 
 /// What an error says of a function of matrices.
@@ -260,6 +264,7 @@ impl Plan {
             account,
             exchanges,
             intent: request.intent,
+            told: request.told.clone(),
         }
     }
 

@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::session::Session;
 use crate::session::feed::Feed;
 use crate::session::parameters::{Parameter, RANDOM_SEED};
-use crate::session::parts::intent;
+use crate::session::parts::{intent, told};
 use crate::session::store::Memory;
 use crate::tensor::Tensor;
 use crate::train::listed;
@@ -56,6 +56,8 @@ pub(crate) struct Exchanged {
     pub(super) weight: Option<DType>,
     /// The names of its inputs, as an error lists them.
     inputs: Arc<str>,
+    /// What the intent is of in words.
+    told: Arc<str>,
 }
 
 impl Exchanged {
@@ -71,7 +73,13 @@ impl Exchanged {
             |declaration: &&Declaration| declaration.kind == DeclarationKind::Input && declaration.shape.rank() > 0;
         let inputs = plan.declarations.iter().filter(is_of_samples).map(|input| input.name.as_str());
         let inputs = listed(inputs).into();
-        Some(Exchanged { intent: intent(plan), samples: samples_of(&plan.declarations), weight, inputs })
+        Some(Exchanged {
+            intent: intent(plan),
+            samples: samples_of(&plan.declarations),
+            weight,
+            inputs,
+            told: told(plan).into(),
+        })
     }
 
     /// That of a run on a batch which says itself how many samples it has.
@@ -164,14 +172,14 @@ impl Session {
         }
     }
 
-    /// Tells the other members what comes, and has all take the first one's parameters if anyone's may differ.
-    pub(crate) fn meet(&mut self, intent: Intent, samples: usize) -> Result<Meeting, Error> {
+    /// Tells the other members what comes, which is `told` in words, and has all take the first one's parameters if anyone's may differ.
+    pub(crate) fn meet(&mut self, intent: Intent, told: &str, samples: usize) -> Result<Meeting, Error> {
         let Some(membership) = &self.membership else { return Ok(Meeting { samples: vec![samples] }) };
         if let Some(failed) = &membership.failed {
             return Err(failed.clone().into());
         }
         let begun = Instant::now();
-        let met = self.meet_with(intent, samples);
+        let met = self.meet_with(intent, told, samples);
         if let Some(membership) = &mut self.membership {
             membership.met = begun.elapsed();
         }
@@ -202,12 +210,12 @@ impl Session {
         result
     }
 
-    fn meet_with(&mut self, intent: Intent, samples: usize) -> Result<Meeting, Error> {
+    fn meet_with(&mut self, intent: Intent, told: &str, samples: usize) -> Result<Meeting, Error> {
         let known = self.parameters.len();
         let Some(membership) = &self.membership else { unreachable!("who is in no group meets nobody") };
         let is_new = membership.compared != Some(known);
         let group = Arc::clone(&membership.group);
-        let headers = Header { intent, samples, is_new }.exchange(&*group)?;
+        let headers = Header { intent, samples, is_new }.exchange(told, &*group)?;
         if let Some(error) = headers.differing {
             // Where networks differ that says more.
             self.compare_declarations(&*group)?;
@@ -229,9 +237,9 @@ impl Session {
     /// What a run is given beside its inputs: the weight of this member's samples, if its plan asks for it. The other members are met
     /// before. A batch of which nobody has a sample is refused by all alike, and the group goes on.
     pub(crate) fn weight_for(&mut self, exchanged: Option<Exchanged>) -> Result<Option<Tensor>, Error> {
-        let Some(Exchanged { intent, samples, weight, inputs }) = exchanged else { return Ok(None) };
+        let Some(Exchanged { intent, samples, weight, inputs, told }) = exchanged else { return Ok(None) };
         let Some(rank) = self.group().map(|group| group.rank()) else { return Ok(None) };
-        let meeting = self.meet(intent, samples)?;
+        let meeting = self.meet(intent, &told, samples)?;
         let Some(dtype) = weight else { return Ok(None) };
         let weight = meeting.weight(rank).ok_or_else(|| Error::EmptyBatch { inputs: (*inputs).to_owned() })?;
         Ok(Some(Tensor::scalar(weight).cast(dtype)))
@@ -243,7 +251,7 @@ impl Session {
     /// [`GroupError::ValuesDiffer`]); what ended the group. In a session that is in no group there is nothing to compare.
     pub fn compare_members(&mut self) -> Result<(), Error> {
         let Some(group) = self.group().cloned() else { return Ok(()) };
-        let compared = self.meet(Intent::to(Purpose::Compare), 0).and_then(|_| self.compare(&*group));
+        let compared = self.meet(Intent::to(Purpose::Compare), "", 0).and_then(|_| self.compare(&*group));
         self.noted(compared)
     }
 

@@ -46,7 +46,7 @@ use crate::train::loss_scale::{LOSS_SCALE, given_scale, present_scale};
 use crate::tuning;
 use feed::Feed;
 use parameters::{Parameters, Place};
-pub(crate) use parts::intent;
+pub(crate) use parts::{intent, told};
 use pool::{Claim, Pool, Sharing};
 pub(crate) use prepared::Prepared;
 pub(crate) use store::LoopPlaces;

@@ -261,6 +261,26 @@ pub(crate) fn intent(plan: &Plan) -> Intent {
     Intent { signature: digest(numbers.flat_map(u64::to_le_bytes).chain(names)), ..plan.intent }
 }
 
+/// What [`intent`] is of in words, a line for each thing: members whose intents differ are told the first line that does.
+pub(crate) fn told(plan: &Plan) -> String {
+    let mut exchanges = plan.exchanges.iter().map(|&exchange| {
+        let storage = plan.buffers[plan.steps[exchange].outputs[0] as usize].storage;
+        format!("{storage}[{}]", exchanged(plan, exchange))
+    });
+    let mut results = plan.outputs.iter().map(|output| format!("{} of rank {}", output.dtype, output.shape.rank()));
+    let parameters = plan.declarations.iter().filter(|declaration| declaration.kind != DeclarationKind::Input);
+    let mut names = parameters.map(|parameter| format!("{:?}", parameter.name));
+    let listed = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
+    let of_function = plan.told.first().map_or(String::new(), |function| format!(" of {function}"));
+    let lines = [of_function].into_iter().chain(plan.told.iter().skip(1).cloned());
+    let of_plan = [
+        format!("that declares {}", listed(&mut names)),
+        format!("that exchanges {}", listed(&mut exchanges)),
+        format!("that gives {}", listed(&mut results)),
+    ];
+    lines.chain(of_plan).collect::<Vec<_>>().join("\n")
+}
+
 /// What a buffer holds, as members exchange it.
 fn values(elements: Elements) -> Values {
     match elements {

@@ -6,6 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use arenagrad_graph::{Declaration, DeclarationKind, Expr, Graph, NodeId, Origin};
 
@@ -13,16 +14,17 @@ use crate::error::Error;
 use crate::group::{Intent, digest};
 use crate::plan::{MemoryPolicy, Plan, Request, Target};
 use crate::precision::Precision;
-use crate::session::{Prepared, intent, required};
+use crate::session::{Prepared, intent, required, told};
 use crate::tensor::Tensor;
-use crate::train::Optimizer;
 use crate::train::in_group::{Bucketing, group_gradients_request, group_training_request};
 use crate::train::request::{SharedCount, UnderPrefix, gradients_request, training_request};
 use crate::train::shards::{shard_request, update_request};
 use crate::train::trained::Missed;
+use crate::train::trainer::describe;
 use crate::train::trainer::inputs::{Asked, Inputs};
 use crate::train::trainer::reach::Reach;
 use crate::train::trainer::tensors::Tensors;
+use crate::train::{Optimizer, listed};
 
 /// Builds the loss of a training function.
 pub(super) type BuildLoss<'f> = Box<dyn for<'g> Fn(&Inputs<'g>) -> Result<Expr<'g>, Error> + Send + 'f>;
@@ -98,7 +100,7 @@ pub(super) struct Kept {
     /// The names of the parameters that it trains.
     trained: Vec<String>,
     /// What [`Kept::intent`] gives, once it was asked for.
-    intent: Option<Intent>,
+    intent: Option<(Intent, Arc<str>)>,
     /// When it was last asked for.
     last: u64,
 }
@@ -258,7 +260,17 @@ impl<'f> Function<'f> {
         let signature = digest(signature.to_le_bytes().into_iter().chain(named));
         let intent = Intent { function, signature, ..request.intent };
         let updated: Vec<u32> = request.updates.iter().map(|(number, _)| *number).collect();
-        let plan = Plan::new(&graph, &Request { memory, target, intent, ..request })?;
+        let told = match (&self.body, purpose) {
+            (Body::Evaluation(_), _) => Vec::new(),
+            (body @ Body::Training { .. }, Purpose::Run) if !names.is_empty() => {
+                vec![describe(body), format!("that reports {}", listed(names.iter().map(String::as_str)))]
+            }
+            (body @ Body::Training { .. }, Purpose::Run) => vec![describe(body), "that reports nothing".to_owned()],
+            (body @ Body::Training { .. }, Purpose::Gradients | Purpose::Shard | Purpose::Update) => {
+                vec![describe(body)]
+            }
+        };
+        let plan = Plan::new(&graph, &Request { memory, target, intent, told, ..request })?;
         let is_state = |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { .. });
         let alive = plan.declarations.iter().zip(&plan.alive).skip(declared).filter(|(_, alive)| **alive);
         let state = alive.map(|(declaration, _)| declaration).filter(is_state);
@@ -374,10 +386,11 @@ impl Planned {
 }
 
 impl Kept {
-    /// What members of a group must have alike to make a step with this plan: it takes the names of all parameters to compute.
-    pub(super) fn intent(&mut self) -> Intent {
+    /// What members of a group must have alike to make a step with this plan, and what that is in words: it takes the names of all parameters to
+    /// compute.
+    pub(super) fn intent(&mut self) -> (Intent, Arc<str>) {
         let Kept { prepared, intent: known, .. } = self;
-        *known.get_or_insert_with(|| intent(prepared.plan()))
+        known.get_or_insert_with(|| (intent(prepared.plan()), told(prepared.plan()).into())).clone()
     }
 
     /// Those of the tensors that the plan's graph declares.

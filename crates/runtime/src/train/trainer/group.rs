@@ -88,7 +88,7 @@ impl Trainer<'_> {
     /// ([`Session::load`](crate::Session::load)); those on other hosts need the same folder, or a copy.
     pub fn save(&mut self, path: impl AsRef<std::path::Path>) -> Result<(), Error> {
         let Some(group) = self.session.group().cloned() else { return self.session.save(path) };
-        self.session.meet(Intent::to(Doing::Save), 0)?;
+        self.session.meet(Intent::to(Doing::Save), "", 0)?;
         let saved = group.on_first(|| self.session.save(path));
         self.session.noted(saved)
     }
@@ -161,9 +161,10 @@ impl Trainer<'_> {
         // Planned before the others are met, so that the parameters are known which are compared then.
         let (number, place) = self.planned_together(function, Purpose::Update, tensors)?;
         let batch = if group.is_some() {
-            let intent = self.functions[number].kept(place).intent();
+            let (intent, told) = self.functions[number].kept(place).intent();
             let signature = digest([intent.signature, shards as u64].into_iter().flat_map(u64::to_le_bytes));
-            self.session.meet(Intent { purpose: Doing::Shards, signature, ..intent }, samples)?.samples
+            let told = format!("{told}\nin {shards} shards");
+            self.session.meet(Intent { purpose: Doing::Shards, signature, ..intent }, &told, samples)?.samples
         } else {
             vec![samples]
         };
