@@ -432,7 +432,7 @@ fn rotary_positions_turn_pairs() {
 
 #[test]
 fn scaled_rotary_positions_turn_less_and_grow() {
-    let grow = RotaryScaling::Yarn {
+    let yarn = RotaryScaling::Yarn {
         factor: 4.0,
         original_positions: 64,
         beta_fast: 8.0,
@@ -440,12 +440,17 @@ fn scaled_rotary_positions_turn_less_and_grow() {
         attention_factor: Some(1.5),
     };
     for (scaling, frequencies, grows) in
-        [(RotaryScaling::Linear { factor: 4.0 }, [0.25, 0.025], 1.0), (grow, [1.0, 0.1 / 4.0], 1.5)]
+        // The second pair is half way along YaRN's ramp.
+        [
+            (RotaryScaling::Linear { factor: 4.0 }, [0.25, 0.025], 1.0),
+            (yarn, [1.0, (0.1 / 4.0 + 0.1) / 2.0], 1.5),
+        ]
     {
         for device in devices() {
             let g = Graph::new();
             let x = g.input("x", [3, 4]);
-            let turned = x.rotary_embedding(None, RotaryEmbedding { theta: 100.0, scaling, ..RotaryEmbedding::default() });
+            let turned =
+                x.rotary_embedding(None, RotaryEmbedding { theta: 100.0, scaling, ..RotaryEmbedding::default() });
             let elements: Vec<f64> = (0..12).map(|i| f64::from(i) - 5.0).collect();
             let given = Given::from([("x".to_owned(), elements.clone())]);
             let found: Vec<f64> = numbers(&g, &[turned], &given, &device).remove(0);

@@ -3,8 +3,8 @@
 use crate::suite::devices::devices;
 use crate::suite::random::Random;
 use arenagrad::{
-    Adam, Context, DType, Device, Error, Expr, Function, GradientTape, Graph, GraphError, Init, Session,
-    Sgd, Tape, TapeOptimizer, Tensor, Variable,
+    Adam, Context, DType, Device, Error, Expr, Function, GradientTape, Graph, GraphError, Init, Session, Sgd, Tape,
+    TapeOptimizer, Tensor, Variable,
 };
 
 fn gradients(variables: &[&Variable]) -> Vec<f64> {

@@ -30,6 +30,7 @@ mod epoch;
 mod error;
 #[cfg(feature = "data")]
 mod gzip;
+#[cfg(feature = "data")]
 mod idx;
 #[cfg(feature = "images")]
 mod images;

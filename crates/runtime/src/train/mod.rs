@@ -48,7 +48,6 @@ pub(crate) use init::initial_value;
 pub(crate) use near::near_names;
 pub(crate) use parameter_file::{Wanted, listed, read_parameters};
 pub(crate) use request::training_request;
-#[cfg(feature = "fit")]
 pub(crate) use trainer::under;
 
 use std::collections::{HashMap, HashSet};

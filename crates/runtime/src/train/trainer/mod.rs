@@ -44,7 +44,6 @@ use owners::Owners;
 use restored::Restored;
 use tensors::Tensors;
 
-#[cfg(feature = "fit")]
 pub use inputs::Inputs;
 pub use outcome::{Evaluation, Outcome};
 
