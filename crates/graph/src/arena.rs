@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, Ref, RefCell, RefMut};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::RangeBounds;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -45,6 +45,8 @@ pub struct Graph {
     pub(crate) prefix: RefCell<String>,
     /// What stands in the place of parameters and states that are asked for.
     pub(crate) given_values: RefCell<GivenValues>,
+    /// How many there are who build for full precision.
+    pub(crate) full_precision: Cell<u32>,
     tag: u32,
 }
 
@@ -61,6 +63,8 @@ pub(crate) struct Arena {
     pub(crate) methods: HashMap<NodeKey, Cow<'static, str>>,
     /// What placeholders stand for, where errors call them by it.
     pub(crate) roles: HashMap<NodeKey, Role>,
+    /// The nodes that are for full precision.
+    pub(crate) full_precision: HashSet<NodeKey>,
     /// The next values of states that layers have asked for.
     pub(crate) updates: Updates,
     /// The layers that were applied.
@@ -126,6 +130,7 @@ impl Graph {
             places: Cell::default(),
             prefix: RefCell::default(),
             given_values: RefCell::default(),
+            full_precision: Cell::new(0),
             tag: NEXT_TAG.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -469,6 +474,9 @@ impl Arena {
         }
         if !self.requirements.is_empty() {
             self.requirements.remove(&key);
+        }
+        if !self.full_precision.is_empty() {
+            self.full_precision.remove(&key);
         }
     }
 }

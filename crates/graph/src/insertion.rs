@@ -80,6 +80,9 @@ impl Graph {
         op.for_each_operand(|operand| arena.nodes[operand.key].users += 1);
         let key = arena.nodes.insert(Node { op, shape, dtype, origin, ordinal, users: 0 });
         arena.order.push(key);
+        if self.full_precision.get() > 0 {
+            arena.full_precision.insert(key);
+        }
         Ok(NodeId { key, graph: self.tag() })
     }
 

@@ -44,6 +44,7 @@ mod elements;
 mod error;
 mod expr;
 mod f16;
+mod full_precision;
 pub mod function;
 mod identity;
 mod in_words;

@@ -259,7 +259,7 @@ pub enum Error {
     #[error("{origin}: the loss must be one float, but is {dtype}{shape}{}", reduced(.shape, *.dtype))]
     LossNotScalar { origin: String, shape: Shape, dtype: DType },
 
-    #[error("the batch has no samples: the first extent of {} is 0, and so nothing can be learnt from it", .inputs)]
+    #[error("the batch of {} has no samples, and so nothing can be learnt from it", .inputs)]
     EmptyBatch { inputs: String },
 
     #[error("{origin}: input {name:?} of shape {shape} has no axis {axis}")]

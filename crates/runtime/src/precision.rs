@@ -13,7 +13,7 @@ use crate::train::{LossScale, listed, matches_pattern};
 ///
 /// In mixed precision parameters, their gradients and all that an optimiser keeps are f32. What matrix products, convolutions and attention
 /// read is rounded to 16 bits, and they add up in f32; so are values of the forward pass that wait for the backward pass. Reductions,
-/// norms, softmax, losses and metrics compute in f32. The pass [`crate::graph::passes::mixed_precision`] says it exactly. A plan stores
+/// norms, softmax, losses and metrics compute in f32, and so do functions of matrices (`matrix_exp`, `pinv`, ..) and distances (`cdist`), products among them. The pass [`crate::graph::passes::mixed_precision`] says it exactly. A plan stores
 /// what is rounded in 16 bits.
 ///
 /// f16 reaches from about 6e-8 to 65,504, so gradients are multiplied by a [`LossScale`], which comes with [`Half::F16`]; bf16 has the range
@@ -118,11 +118,11 @@ impl Precision {
         let mut keeps_f32 = vec![false; update];
         if !self.kept.is_empty() || !self.kept_ops.is_empty() {
             self.mark_kept(graph, backward, &mut keeps_f32)?;
-            let ends = sources.iter().skip(1).map(|(first, _)| *first).chain([update]);
-            for ((first, source), end) in sources.iter().zip(ends) {
-                if keeps_f32[graph.ordinal(*source)?] {
-                    keeps_f32[*first..end].fill(true);
-                }
+        }
+        let ends = sources.iter().skip(1).map(|(first, _)| *first).chain([update]);
+        for ((first, source), end) in sources.iter().zip(ends) {
+            if keeps_f32[graph.ordinal(*source)?] || graph.has_full_derivative(*source)? {
+                keeps_f32[*first..end].fill(true);
             }
         }
         Ok(Some(Rounding { half, backward, update, keeps_f32, kept_ops: self.kept_ops.clone() }))

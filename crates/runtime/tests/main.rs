@@ -90,6 +90,7 @@ mod plans;
 mod pooling;
 mod precision;
 mod precision_gradients;
+mod precision_of_matrices;
 mod profile;
 mod reached_at_times;
 mod recurrent;

@@ -461,6 +461,10 @@ fn a_file_of_other_names_is_told_by_the_first_step() {
         let Error::MissingParameter { name, known, .. } = &error else { panic!("{error}") };
         assert_eq!((name.as_str(), known.as_str()), ("layer.weight", "\"module.layer.bias\", \"module.layer.weight\""));
     }
+    // An evaluation that needs nothing of it makes no difference.
+    let squares = other.add_evaluation(|inputs| vec![inputs.get("x").square()]);
+    assert!(other.evaluate(squares, &[("x", &batch)]).is_ok());
+    assert!(other.step(&[("x", &batch)]).is_err());
     weights.save(&path).unwrap();
     other.session_mut().load(&path).unwrap();
     assert_eq!(other.step(&[("x", &batch)]).unwrap().loss, first.step(&[("x", &batch)]).unwrap().loss);

@@ -104,6 +104,8 @@ impl<'g> Expr<'g> {
     /// The Euclidean distances of points, of which there are some, by the product of both sets; the other one's rank is given.
     fn distances_by_product(self, other: Expr<'g>, other_rank: usize) -> Expr<'g> {
         let graph = self.graph();
+        // A small distance is a difference of large squares.
+        let _exact = graph.in_full_precision();
         let others: AxisSet = (0..other_rank - 1).collect();
         let mean = other.mean(others).stop_gradient();
         // One point without a place would take all others with it.

@@ -122,11 +122,12 @@ impl<'a> Roundings<'a> {
         let arena = graph.arena();
         let bound = arena.nodes.values().map(|node| node.ordinal as usize + 1).max().unwrap_or(0);
         let ordinal = |id: NodeId| arena.nodes[id.key].ordinal as usize;
+        let keeps_f32 = |id: NodeId| keeps_f32(ordinal(id)) || arena.full_precision.contains(&id.key);
         let mut is_product = vec![false; bound];
         for &id in needed {
             let place = ordinal(id);
             is_product[place] =
-                place < update && !keeps_f32(place) && has_products(&arena.nodes[id.key].op, keeps_f32_in_loops);
+                place < update && !keeps_f32(id) && has_products(&arena.nodes[id.key].op, keeps_f32_in_loops);
         }
         // Which values of the forward pass lead to a product in it.
         let mut leads = vec![false; bound];
@@ -184,7 +185,7 @@ impl<'a> Roundings<'a> {
                 let Some(shown) = seen(&arena, operand).filter(|_| !is_rounded) else { return };
                 let own = ordinal(shown);
                 let node = &arena.nodes[shown.key];
-                if own < backward && leads[own] && !keeps_f32(own) && may_wait_rounded(&arena, node) {
+                if own < backward && leads[own] && !keeps_f32(shown) && may_wait_rounded(&arena, node) {
                     waiting[own] = waiting[own].max(how);
                 }
             });

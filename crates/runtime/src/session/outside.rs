@@ -139,7 +139,6 @@ impl Session {
         match self.make_ready(plan, sharing) {
             Ok((prepared, moved)) => {
                 self.parameters.settle(known);
-                self.parameters.note_ready();
                 for (name, buffer) in moved {
                     self.parameters.set_place(&name, Place::Device(buffer));
                 }
@@ -164,6 +163,11 @@ impl Session {
         // What refers to the buffers goes before them.
         drop(executable);
         self.pool.release(&buffers, &mut self.memory);
+    }
+
+    /// Notes that a trainer makes a step.
+    pub(crate) fn note_step(&mut self) {
+        self.parameters.forget_file();
     }
 
     /// Runs a plan that was made ready for this session, on a batch of so many samples: its results, which will come.

@@ -33,7 +33,7 @@ pub(super) struct Parameters {
     untrained: HashSet<String>,
     /// Whether a file or a checkpoint was read, whose values wait.
     is_filled: bool,
-    /// The file that the values came from that wait, and the names in it, until a plan is made ready.
+    /// The file that the values came from that wait, and the names in it, until a step is made.
     file: Option<(PathBuf, HashSet<String>)>,
     /// Whether somebody else adds plans, so that there may be parameters later where there are none.
     pub(super) may_come_later: bool,
@@ -215,8 +215,8 @@ impl Parameters {
         self.file = Some((path.to_owned(), names));
     }
 
-    /// Notes that a plan was made ready, which found in the file what it needed. Later ones may bring parameters of their own.
-    pub(super) fn note_ready(&mut self) {
+    /// Notes that a training step found in the file what it needed. Later ones may bring parameters of their own.
+    pub(super) fn forget_file(&mut self) {
         self.file = None;
     }
 

@@ -83,7 +83,7 @@ impl Session {
     ///
     /// A trainer's session does not know all its parameters yet: what else the file holds waits there until a function declares a
     /// parameter of its name, and is converted and checked then ([`Session::waiting_names`]); so is one of a type that there are no tensors of.
-    /// Parameters that are trained, that the first plan needs and that are not in the file are an error of that plan.
+    /// Until the first step, parameters that are trained and that a plan needs must be in the file.
     ///
     /// To begin with a part of a model, load its file into a session that evaluates that part, and hand its parameters over
     /// by [`Session::set_parameter`].

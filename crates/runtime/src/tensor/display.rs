@@ -141,6 +141,8 @@ impl Words {
         let values: Vec<f64> = places.iter().filter_map(|&place| tensor.data.get(place)).collect();
         if !storage.value().is_float() {
             let width = values.iter().map(|&value| whole(value, storage).len()).max().unwrap_or(0);
+            // Truth values are all as wide as the longer one.
+            let width = if storage == StorageType::Bool && tensor.shape.rank() > 0 { "False".len() } else { width };
             return Words::Whole { width };
         }
         let finite: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();

@@ -58,8 +58,8 @@ pub struct WeightsMismatch {
     pub unused: Vec<(String, Shape)>,
     /// Tensors whose shapes are not those of their parameters.
     pub shapes: Vec<ShapeMismatch>,
-    /// Whether there was a parameter for one of the tensors.
-    pub is_any_used: bool,
+    /// The tensors for which there is a parameter.
+    pub used: Vec<String>,
 }
 
 arenagrad_graph::debug_in_words!(WeightsMismatch);
@@ -80,7 +80,7 @@ impl std::error::Error for WeightsMismatch {}
 
 impl fmt::Display for WeightsMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let WeightsMismatch { source_name, missing, unused, shapes, is_any_used } = self;
+        let WeightsMismatch { source_name, missing, unused, shapes, used } = self;
         write!(f, "{source_name} does not fit the session, and nothing was loaded")?;
         let mut separator = ": ";
         if !shapes.is_empty() {
@@ -101,7 +101,7 @@ impl fmt::Display for WeightsMismatch {
             write!(f, "{separator}unused are {}", with_shapes(unused))?;
         }
         let names = |list: &'_ [(String, Shape)]| list.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
-        if let Some(hint) = hint(&names(missing), &names(unused), *is_any_used) {
+        if let Some(hint) = hint(&names(missing), &names(unused), used) {
             return write!(f, "; {hint}");
         }
         if missing.is_empty() && unused.is_empty() {
@@ -127,13 +127,14 @@ pub(super) fn first_of(texts: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// What to do where names are missing and others unused, if that can be told from the names. A prefix would be put before those that are used too.
-pub(super) fn hint(missing: &[String], unused: &[String], is_any_used: bool) -> Option<String> {
-    if let Some(prefix) = common_prefix(missing, unused) {
+/// What to do where names are missing and others unused, if that can be told from the names: what leaves those alone that are used.
+pub(super) fn hint(missing: &[String], unused: &[String], used: &[String]) -> Option<String> {
+    let of_others = |prefix: &String| !used.iter().any(|name| name.starts_with(prefix.as_str()));
+    if let Some(prefix) = common_prefix(missing, unused).filter(of_others) {
         let names = "the unused names are the missing ones";
         return Some(format!("{names} behind {prefix:?}, so .rename({prefix:?}, \"\") helps"));
     }
-    if let Some(prefix) = common_prefix(unused, missing).filter(|_| !is_any_used) {
+    if let Some(prefix) = common_prefix(unused, missing).filter(|_| used.is_empty()) {
         let names = "the unused names are among the missing ones";
         return Some(format!("{names} behind {prefix:?}, so .prefix({prefix:?}) helps"));
     }
@@ -148,7 +149,7 @@ fn common_prefix(names: &[String], others: &[String]) -> Option<String> {
     let known: HashSet<&str> = others.iter().map(String::as_str).collect();
     let is_one = |prefix: &str| names.iter().all(|name| known.contains(format!("{prefix}{name}").as_str()));
     let prefixes = others.iter().filter_map(|name| name.strip_suffix(first.as_str()));
-    prefixes.filter(|prefix| !prefix.is_empty()).find(|prefix| is_one(prefix)).map(str::to_owned)
+    prefixes.filter(|prefix| prefix.ends_with('.')).find(|prefix| is_one(prefix)).map(str::to_owned)
 }
 
 /// What an error calls the names that there are.

@@ -83,7 +83,7 @@ impl fmt::Display for LoadReport {
         if !unused.is_empty() {
             write!(f, "\nunused ({}): {}", unused.len(), first_of(unused.iter().cloned()))?;
         }
-        if let Some(hint) = hint(missing, unused, !loaded.is_empty()) {
+        if let Some(hint) = hint(missing, unused, loaded) {
             write!(f, "\n{hint}")?;
         }
         if !converted.is_empty() {
@@ -120,15 +120,10 @@ pub(crate) fn fitting(weights: &Weights, targets: &[Target<'_>]) -> Result<(Vec<
     let fits = weights.is_lenient || (missing.is_empty() && unused.is_empty());
     if !fits || !shapes.is_empty() {
         let source_name = report.source_name;
+        let used = targets.iter().map(|target| target.name).filter(|name| used.contains(name));
+        let used = used.map(str::to_owned).collect();
         let (missing, unused) = if weights.is_lenient { Default::default() } else { (missing, unused) };
-        return Err(WeightsError::from(Box::new(WeightsMismatch {
-            source_name,
-            missing,
-            unused,
-            shapes,
-            is_any_used: !used.is_empty(),
-        }))
-        .into());
+        return Err(WeightsError::from(Box::new(WeightsMismatch { source_name, missing, unused, shapes, used })).into());
     }
     let names = |list: Vec<(String, Shape)>| list.into_iter().map(|(name, _)| name).collect();
     (report.missing, report.unused) = (names(missing), names(unused));

@@ -135,6 +135,11 @@ impl Weights {
             self.list.iter().map(|weight| new_name(&weight.name).unwrap_or_else(|| weight.name.clone())).collect();
         let mut by_name = HashMap::with_capacity(names.len());
         for (place, name) in names.iter().enumerate() {
+            if name.is_empty() && !self.list[place].name.is_empty() {
+                let reason = "it leaves nothing of that name";
+                let mistake = pattern_mistake(origin, method, &self.list[place].name, reason);
+                return self.mistaken(mistake);
+            }
             if name == METADATA {
                 let name = name.clone();
                 return self.mistaken(WeightsError::ReservedName { origin, method, name });

@@ -106,12 +106,18 @@ impl Trainer<'_> {
         }
     }
 
+    /// Counts a step.
+    pub(super) fn note_step(&mut self) {
+        self.steps += 1;
+        self.session.note_step();
+    }
+
     /// Starts a training step.
     fn start_step(&mut self, function: FunctionId, tensors: &Tensors<'_>) -> Result<Started, Error> {
         self.refuse_empty(tensors)?;
         let planned = self.planned_together(function, Purpose::Run, tensors)?;
         let started = self.start_planned(planned, tensors)?;
-        self.steps += 1;
+        self.note_step();
         Ok(started)
     }
 
@@ -144,7 +150,7 @@ impl Trainer<'_> {
         let kept = self.functions[number].kept(place);
         let inputs = kept.chosen(tensors);
         let room = self.session.advance_outside(&mut kept.prepared, &inputs, tensors.samples)?;
-        self.steps += 1;
+        self.note_step();
         Ok(room)
     }
 }

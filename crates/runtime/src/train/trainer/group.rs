@@ -180,7 +180,7 @@ impl Trainer<'_> {
             report.compute = begun.elapsed().saturating_sub(report.wait);
         }
         self.session.set_group_report(report);
-        self.steps += 1;
+        self.note_step();
         Ok(outcome)
     }
 
