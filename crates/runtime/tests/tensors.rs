@@ -77,6 +77,13 @@ fn tensors_print_as_numpy_prints_arrays() {
 }
 
 #[test]
+fn truth_values_are_as_wide_as_false() {
+    assert_eq!(Tensor::from([true, true]).to_string(), "[ True  True]");
+    assert_eq!(Tensor::from([[true], [true]]).to_string(), "[[ True]\n [ True]]");
+    assert_eq!(Tensor::from(true).to_string(), "True");
+}
+
+#[test]
 fn debug_is_short() {
     assert_eq!(format!("{:?}", Tensor::from([[1.0f32, 2.5]])), "Tensor(f32[1, 2], [1.0, 2.5])");
     assert_eq!(format!("{:?}", Tensor::from(true)), "Tensor(bool[], [True])");

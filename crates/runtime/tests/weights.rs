@@ -123,6 +123,8 @@ fn names_are_transformed_one_behind_the_other() {
     assert_eq!(weights.clone().rename("module", "").names().next(), Some("features.0.weight"));
     // Whoever picks out or converts nothing has mistaken a name; what may be there or not is renamed or left out.
     assert!(weights.clone().rename("modul.", "").without(["heads"]).to_bytes().is_ok());
+    let nameless = Weights::new().with("w", one()).rename("w", "").to_bytes().unwrap_err();
+    assert!(nameless.to_string().contains("rename: \"w\": it leaves nothing of that name"), "{nameless}");
     for mistaken in
         [weights.clone().select(["module.head", "modul"]), weights.clone().cast("modul.*", StorageType::F16)]
     {
@@ -272,6 +274,14 @@ fn loading_is_strict_unless_it_is_said_not_to_be() {
     assert!(message.contains(".prefix(\"norm.\") helps"), "{message}");
     let report = session.load_weights(parts().not_strict()).unwrap();
     assert!(report.to_string().ends_with(".prefix(\"norm.\") helps"), "{report}");
+    // No advice that would rename what fits, or that a pattern does not say.
+    let body = || foreign().select(["fc"]);
+    for weights in
+        [body().rename("fc", "student_fc"), foreign().rename("norm", "fc.norm"), foreign().rename("norm.", "")]
+    {
+        let message = session.load_weights(weights).unwrap_err().to_string();
+        assert!(message.ends_with("; rename, select or leave out tensors, or load with not_strict"), "{message}");
+    }
     // Shapes must agree in either case; all of them are told, with both shapes.
     let reshaped = foreign().transpose("fc.weight").with("norm.running_mean", tensor([4], &[0.0; 4]));
     for weights in [reshaped.clone(), reshaped.not_strict().with("extra", tensor([1], &[1.0]))] {
@@ -437,6 +447,9 @@ fn counts_of_batches_may_be_missing() {
     let count = |trainer: &Trainer<'_>| trainer.session().parameter("norm.num_batches_tracked").unwrap().to_f64_vec();
     let report = trainer.session_mut().load_weights(weights.clone().without(["norm.num_batches_tracked"])).unwrap();
     assert_eq!((report.missing.len(), report.loaded.len(), count(&trainer)), (0, 4, vec![1.0]));
+    // Nor is it in the way of advice.
+    let message = trainer.session_mut().load_weights(weights.clone().rename("norm", "")).unwrap_err().to_string();
+    assert!(message.ends_with("so .prefix(\"norm.\") helps"), "{message}");
     // No other state may.
     assert!(trainer.session_mut().load_weights(weights.without(["norm.running_mean"])).is_err());
 }

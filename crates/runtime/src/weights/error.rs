@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use arenagrad_graph::{Origin, Shape, StorageType};
 
 use crate::train::listed;
+use crate::weights::load::counts_batches;
 
 /// A mistake with [`Weights`](crate::weights::Weights). Of a file that is none in the format speaks
 /// [`Error::ParameterFile`](crate::Error::ParameterFile).
@@ -134,7 +135,9 @@ pub(super) fn hint(missing: &[String], unused: &[String], used: &[String]) -> Op
         let names = "the unused names are the missing ones";
         return Some(format!("{names} behind {prefix:?}, so .rename({prefix:?}, \"\") helps"));
     }
-    if let Some(prefix) = common_prefix(unused, missing).filter(|_| used.is_empty()) {
+    // What may be missing is not among the missing.
+    let telling: Vec<String> = unused.iter().filter(|name| !counts_batches(name)).cloned().collect();
+    if let Some(prefix) = common_prefix(&telling, missing).filter(|_| used.is_empty()) {
         let names = "the unused names are among the missing ones";
         return Some(format!("{names} behind {prefix:?}, so .prefix({prefix:?}) helps"));
     }

@@ -61,10 +61,14 @@ impl Need {
     /// That of a parameter or state of a network which a plan uses.
     pub(crate) fn of_network(name: &str, shape: &Shape, storage: StorageType) -> Need {
         // Batch norms count batches since PyTorch 0.4.1. Files from before and from elsewhere do not, and PyTorch takes them strictly.
-        let is_part = name.rsplit('.').next() == Some("num_batches_tracked");
-        let counts_batches = is_part && shape.rank() == 0 && storage == StorageType::I64;
-        if counts_batches { Need::Optional } else { Need::Required }
+        let is_count = counts_batches(name) && shape.rank() == 0 && storage == StorageType::I64;
+        if is_count { Need::Optional } else { Need::Required }
     }
+}
+
+/// Whether a name is that of a batch norm's count of batches.
+pub(super) fn counts_batches(name: &str) -> bool {
+    name.rsplit('.').next() == Some("num_batches_tracked")
 }
 
 impl fmt::Display for ConvertedWeight {
