@@ -13,8 +13,8 @@ use crate::train::{LossScale, listed, matches_pattern};
 ///
 /// In mixed precision parameters, their gradients and all that an optimiser keeps are f32. What matrix products, convolutions and attention
 /// read is rounded to 16 bits, and they add up in f32; so are values of the forward pass that wait for the backward pass. Reductions,
-/// norms, softmax, losses and metrics compute in f32, and so do functions of matrices (`matrix_exp`, `pinv`, ..) and distances (`cdist`), products among them. The pass [`crate::graph::passes::mixed_precision`] says it exactly. A plan stores
-/// what is rounded in 16 bits.
+/// norms, softmax, losses and metrics compute in f32, and so do functions of matrices (`matrix_exp`, `pinv`, ..) and distances (`cdist`),
+/// products among them. The pass [`crate::graph::passes::mixed_precision`] says it exactly. A plan stores what is rounded in 16 bits.
 ///
 /// f16 reaches from about 6e-8 to 65,504, so gradients are multiplied by a [`LossScale`], which comes with [`Half::F16`]; bf16 has the range
 /// of f32 and needs none.

@@ -71,6 +71,7 @@ impl<'g> Expr<'g> {
             let (operand, expected) = (self.describe(), "rank 2 or more".to_owned());
             return self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
         }
+        // Small singular values make what is rounded large.
         let _exact = self.graph().in_full_precision();
         let (rows, columns) = (shape[rank - 2], shape[rank - 1]);
         let rtol = rtol.unwrap_or(rows.max(columns) as f64 * epsilon(dtype));
@@ -120,6 +121,7 @@ impl<'g> Expr<'g> {
             let (which, lhs, rhs) = (MatMulAxis::Inner, self.describe(), b.describe());
             return self.fail(GraphError::MatMul { origin, op, which, lhs, lhs_shape, rhs, rhs_shape, left, right });
         }
+        // Small singular values make what is rounded large.
         let _exact = self.graph().in_full_precision();
         let inverse = self.pinv(rtol);
         if is_vector { inverse.matmul(b.unsqueeze(-1)).squeeze(-1) } else { inverse.matmul(b) }

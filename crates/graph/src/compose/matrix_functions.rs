@@ -33,6 +33,7 @@ impl<'g> Expr<'g> {
             let (origin, op, operand) = (method.origin(), "matrix_power", self.describe());
             return self.fail(GraphError::DType { origin, op, operand, dtype, expected: "a float or i32" });
         }
+        // What each product rounds, the next ones make larger.
         let _exact = self.graph().in_full_precision();
         // Of each bit that is set, from the lowest, a square is a factor.
         let mut square = if n < 0 { self.inv() } else { self };
@@ -73,6 +74,7 @@ impl<'g> Expr<'g> {
         if shape.contains(&0) {
             return self;
         }
+        // What each product rounds, the next ones make larger.
         let _exact = self.graph().in_full_precision();
         let identity = self.identity(&shape, dtype);
         let norm = self.stop_gradient().abs().sum_keepdims(-2).max_keepdims(-1);
