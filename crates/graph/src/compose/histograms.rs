@@ -59,7 +59,8 @@ impl<'g> Expr<'g> {
     /// How many elements are in each of `bins` equal bins between `min` and `max`: floats of any shape to `[bins]` of their dtype, whole numbers
     /// all. (PyTorch's `histc`.) A bin holds its lower edge, the last one `max` too; what is outside and what is NaN is not counted. An element next to an edge is
     /// counted where rounding puts it. Equal bounds, as PyTorch's defaults of 0 and 0, stand for the least and the largest element, and if these
-    /// are equal too, for 1 below and 1 above; with NaN or an infinity among the elements nothing is counted then, where PyTorch refuses.
+    /// are equal too, for 1 below and 1 above. Nothing is counted where there is no room for bins between these: with NaN or an infinity among the elements, which
+    /// PyTorch refuses, or where the dtype holds neither their distance times the bins nor 1 more than they are.
     ///
     /// No gradient flows through it. Errors: an expression that holds no floats; no bins; bounds that are not finite; a `min` above `max`, or so far
     /// below it that the distance times the bins leaves the range of the dtype.

@@ -72,7 +72,7 @@ impl<'g> Expr<'g> {
             return self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
         }
         // Small singular values make what is rounded large.
-        let _exact = self.graph().in_full_precision();
+        let _full_precision = self.graph().in_full_precision();
         let (rows, columns) = (shape[rank - 2], shape[rank - 1]);
         let rtol = rtol.unwrap_or(rows.max(columns) as f64 * epsilon(dtype));
         if !(rtol >= 0.0 && rtol.is_finite()) {
@@ -122,7 +122,7 @@ impl<'g> Expr<'g> {
             return self.fail(GraphError::MatMul { origin, op, which, lhs, lhs_shape, rhs, rhs_shape, left, right });
         }
         // Small singular values make what is rounded large.
-        let _exact = self.graph().in_full_precision();
+        let _full_precision = self.graph().in_full_precision();
         let inverse = self.pinv(rtol);
         if is_vector { inverse.matmul(b.unsqueeze(-1)).squeeze(-1) } else { inverse.matmul(b) }
     }

@@ -34,7 +34,7 @@ impl<'g> Expr<'g> {
             return self.fail(GraphError::DType { origin, op, operand, dtype, expected: "a float or i32" });
         }
         // What each product rounds, the next ones make larger.
-        let _exact = self.graph().in_full_precision();
+        let _full_precision = self.graph().in_full_precision();
         // Of each bit that is set, from the lowest, a square is a factor.
         let mut square = if n < 0 { self.inv() } else { self };
         let mut left = n.unsigned_abs();
@@ -75,7 +75,7 @@ impl<'g> Expr<'g> {
             return self;
         }
         // What each product rounds, the next ones make larger.
-        let _exact = self.graph().in_full_precision();
+        let _full_precision = self.graph().in_full_precision();
         let identity = self.identity(&shape, dtype);
         let norm = self.stop_gradient().abs().sum_keepdims(-2).max_keepdims(-1);
         let bound = |halvings: i32| 2f64.powi(halvings);

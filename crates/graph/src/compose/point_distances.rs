@@ -105,7 +105,7 @@ impl<'g> Expr<'g> {
     fn distances_by_product(self, other: Expr<'g>, other_rank: usize) -> Expr<'g> {
         let graph = self.graph();
         // A small distance is a difference of large squares.
-        let _exact = graph.in_full_precision();
+        let _full_precision = graph.in_full_precision();
         let others: AxisSet = (0..other_rank - 1).collect();
         let mean = other.mean(others).stop_gradient();
         // One point without a place would take all others with it.

@@ -105,20 +105,6 @@ pub(super) struct Kept {
     last: u64,
 }
 
-/// A plan that is not ready yet.
-pub(super) struct Planned {
-    purpose: Purpose,
-    has_samples: bool,
-    asked: Vec<Asked>,
-    names: Vec<String>,
-    reported: usize,
-    training_state: Vec<String>,
-    trained: Vec<String>,
-    shared: Vec<SharedCount>,
-    depends_on_missed: bool,
-    pub(super) plan: Plan,
-}
-
 /// What a trainer wants of the plans of its functions.
 pub(super) struct Wanted<'w> {
     pub(super) memory: MemoryPolicy,
@@ -178,7 +164,7 @@ impl<'f> Function<'f> {
         purpose: Purpose,
         tensors: &Tensors<'_>,
         Wanted { memory, target, exchanges_by, precision, at_times, reached, known }: Wanted<'_>,
-    ) -> Result<Planned, Error> {
+    ) -> Result<(Plan, Parts), Error> {
         let graph = Graph::new();
         let inputs = Inputs::new(&graph, tensors)?;
         // An expression of another graph is refused here.
@@ -279,7 +265,7 @@ impl<'f> Function<'f> {
             |declaration: &&Declaration| matches!(declaration.kind, DeclarationKind::Parameter { trainable: true, .. });
         let trained = updated.into_iter().map(|number| &plan.declarations[number as usize]).filter(is_trained);
         let trained = trained.map(|declaration| declaration.name.clone()).collect();
-        Ok(Planned {
+        let parts = Parts {
             purpose,
             has_samples: tensors.samples > 0,
             asked,
@@ -289,8 +275,9 @@ impl<'f> Function<'f> {
             trained,
             shared,
             depends_on_missed: depends,
-            plan,
-        })
+            at_times: BTreeSet::new(),
+        };
+        Ok((plan, parts))
     }
 
     /// Keeps a plan that was made ready, and returns its place and those that are kept no longer.
@@ -318,7 +305,7 @@ impl<'f> Function<'f> {
     }
 }
 
-/// What is kept beside a plan that was made ready.
+/// What stands beside a plan of a function, before it is made ready and behind it.
 pub(super) struct Parts {
     purpose: Purpose,
     /// Whether it is for batches with samples.
@@ -360,28 +347,6 @@ impl Parts {
     /// Those of the tensors that the plan's graph declares.
     pub(super) fn chosen<'t>(&self, tensors: &[(&'t str, &'t Tensor)]) -> Vec<(&'t str, &'t Tensor)> {
         chosen(&self.asked, tensors)
-    }
-}
-
-impl Planned {
-    /// The plan, and what is kept beside it.
-    pub(super) fn into_parts(self) -> (Plan, Parts) {
-        let Planned { purpose, has_samples, asked, names, reported, plan, .. } = self;
-        let Planned { training_state, trained, shared, depends_on_missed, .. } = self;
-        let at_times = BTreeSet::new();
-        let parts = Parts {
-            purpose,
-            has_samples,
-            asked,
-            names,
-            reported,
-            training_state,
-            trained,
-            shared,
-            depends_on_missed,
-            at_times,
-        };
-        (plan, parts)
     }
 }
 

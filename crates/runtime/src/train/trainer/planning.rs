@@ -73,7 +73,7 @@ impl Trainer<'_> {
                 reached: &reached,
                 known: &trainable,
             };
-            Ok::<_, Error>(self.functions[number].plan(purpose, tensors, wanted)?.into_parts())
+            self.functions[number].plan(purpose, tensors, wanted)
         };
         let known = &self.functions[number].reach.at_times;
         let (mut plan, mut parts) = planned(known)?;
