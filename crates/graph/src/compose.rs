@@ -25,6 +25,7 @@ mod extremes;
 mod filled;
 mod finite_differences;
 mod floats;
+mod fourier;
 mod functions;
 mod grid_sample;
 mod grids;

@@ -43,6 +43,7 @@ mod fit;
 mod fit_folder;
 #[cfg(feature = "fit")]
 mod fit_kinds;
+mod fourier;
 mod fusion;
 mod group;
 mod group_deterministic;

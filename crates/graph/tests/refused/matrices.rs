@@ -1,6 +1,6 @@
-//! Wrong calls of linear algebra and its kin.
+//! Wrong calls of linear algebra, of Fourier transforms, and their kin.
 
-use arenagrad_graph::MatrixNorm;
+use arenagrad_graph::{DType, MatrixNorm};
 
 use super::{Call, Outcome};
 
@@ -13,7 +13,7 @@ pub(super) fn of_matrices() -> Vec<(&'static str, Vec<Call>)> {
         matrix_norm(MatrixNorm::LargestRow, [0, 7]) x; cov(1.0, None, None) wide indices; corrcoef() wide indices;
         matrix_power(3) x truth scalar; matrix_power(-2) x labels; matrix_exp() x indices row; pinv(None) row indices; pinv(Some(f64::NAN)) x;
         histc(3, 0.0, 1.0) labels truth; histc(0, 0.0, 1.0) x; histc(3, 1.0, 0.0) x; histc(3, -3e38, 3e38) x; histc(3, 0.0, f64::INFINITY) x;
-        pdist(2.0) row indices wide; pdist(-1.0) x; bitwise_not() x;
+        pdist(2.0) row indices wide; pdist(-1.0) x; bitwise_not() x; rfft(2) x; rfft(0) indices scalar;
     };
     all.extend(calls! {
         bitwise_and: |o| o.x.bitwise_and(o.x), |o| o.indices.bitwise_and(o.truth), |o| o.truth.bitwise_and(o.foreign);
@@ -29,6 +29,18 @@ pub(super) fn of_matrices() -> Vec<(&'static str, Vec<Call>)> {
             |o| o.labels.bincount(usize::MAX, Some(o.truth)), |o| o.poisoned.bincount(2, None);
         block_diag: |o| o.g.block_diag(&[]), |o| o.g.block_diag(&[o.x, o.foreign]), |o| o.g.block_diag(&[o.x, o.indices]),
             |o| o.g.block_diag(&[o.wide]), |o| o.g.block_diag(&[o.x, o.poisoned]);
+        fft: |o| o.x.fft(o.x, 2), |o| o.x.fft(o.row, 0), |o| o.x.fft(o.foreign, 0), |o| o.indices.fft(o.x, 0);
+        ifft: |o| o.x.ifft(o.x, 2), |o| o.x.ifft(o.poisoned, 0), |o| o.x.ifft(o.indices, 0), |o| o.x.ifft(o.other, 0);
+        irfft: |o| o.x.irfft(o.x, 0, 1), |o| o.x.irfft(o.x, 3, 2), |o| o.x.irfft(o.row, 3, 1), |o| o.x.irfft(o.foreign, 3, 1),
+            |o| o.row.irfft(o.row, usize::MAX, 0), |o| o.wide.irfft(o.wide, 3, 16);
+        stft: |o| o.x.stft(o.x, 1, true), |o| o.x.stft(o.row, 0, false), |o| o.x.stft(o.long_row, 1, false), |o| o.column.stft(o.long_row, 1, true),
+            |o| o.scalar.stft(o.row, 1, false), |o| o.x.stft(o.foreign_row, 1, true), |o| o.x.stft(o.index_row, 1, true);
+        istft: |o| o.x.istft(o.x, o.row, 0, true, None), |o| o.x.istft(o.x, o.long_row, 1, true, None), |o| o.x.istft(o.other, o.row, 1, true, None),
+            |o| o.row.istft(o.row, o.row, 1, true, None), |o| o.x.istft(o.x, o.foreign_row, 1, true, None), |o| o.x.istft(o.x, o.row, usize::MAX, true, None),
+            |o| o.x.istft(o.x, o.row, 1, true, Some(usize::MAX));
+        hann_window: |o| o.g.hann_window(4, true, DType::I32), |o| o.g.hann_window(usize::MAX, true, DType::F32);
+        hamming_window: |o| o.g.hamming_window(4, true, DType::Bool);
+        blackman_window: |o| o.g.blackman_window(4, true, DType::Bool);
         cov: |o| o.x.cov(1.0, Some(o.labels), None), |o| o.x.cov(1.0, None, Some(o.index_row)),
             |o| o.x.cov(1.0, Some(o.row), None), |o| o.x.cov(1.0, None, Some(o.foreign_row));
         cdist: |o| o.x.cdist(o.other, 2.0), |o| o.x.cdist(o.foreign, 2.0), |o| o.x.cdist(o.x, f64::NAN), |o| o.x.cdist(o.row, 1.0);

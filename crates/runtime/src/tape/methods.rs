@@ -113,6 +113,7 @@ mod activations;
 mod functions;
 mod losses;
 
+mod fourier;
 mod integers;
 mod linear_algebra;
 

@@ -10,6 +10,7 @@ mod attention;
 mod convolution;
 mod elementwise;
 mod first_things;
+mod fourier;
 mod indexing;
 mod integers;
 mod linear_algebra;
@@ -48,6 +49,7 @@ const FAMILIES: &[(&str, &[Operator])] = &[
     ("Gathering and scattering", indexing::OPERATORS),
     ("Shapes and contractions", shapes::OPERATORS),
     ("Loops", loops::OPERATORS),
+    ("Fourier transforms", fourier::OPERATORS),
     ("Linear algebra", linear_algebra::OPERATORS),
 ];
 
