@@ -1,4 +1,4 @@
-//! Functions of matrices and distances in mixed precision, whose products are none that may be rounded: the same bits as in full precision,
+//! Functions of matrices, distances and Fourier transforms in mixed precision, whose products are none that may be rounded: the same bits as in full precision,
 //! forward and backward, while products beside them are rounded.
 
 use arenagrad::{DType, Device, Expr, Graph, Half, Init, Precision, Session, Sgd, Tensor};
@@ -13,7 +13,14 @@ fn distances(w: Expr<'_>) -> Expr<'_> {
     points.cdist(points * 1.001, 2.0)
 }
 
-const FUNCTIONS: [(&str, Build); 4] = [
+/// A transform of 72 elements, by two products.
+fn frequencies(w: Expr<'_>) -> Expr<'_> {
+    let (real, imaginary) = w.flatten().tile([18]).cumsum(0).rfft(0);
+    real.hypot(imaginary)
+}
+
+const FUNCTIONS: [(&str, Build); 5] = [
+    ("rfft", frequencies),
     ("matrix_exp", |w| w.matrix_exp()),
     ("matrix_power", |w| (w * 0.3).matrix_power(9)),
     ("cdist", distances),

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 
 use crate::plan::cluster::{Cluster, Clusters, Domain, NONE, find, is_in_order};
 use crate::plan::entries::Entry;
+use crate::plan::layout::Layout;
 use crate::plan::recompute::Storage;
 
 /// The most members of a cluster that is looked at for merging: what is longer is cut anyway.
@@ -23,7 +24,8 @@ const MOST_MISFITS: usize = 16;
 /// Merges what can be in kernels of so many bindings. What a cluster computes again counts as read from where that leads.
 pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storage, bindings: usize) {
     let mut readers: Vec<SmallVec<[u32; 4]>> = Vec::new();
-    let mut place_of: HashMap<u32, usize> = HashMap::new();
+    // Those who read a buffer as it is, and through each view of it.
+    let mut places_of: HashMap<u32, SmallVec<[(Option<Layout>, usize); 1]>> = HashMap::new();
     for (number, cluster) in clusters.list.iter().enumerate() {
         if cluster.anchor.is_some() || cluster.members.len() > MOST_MEMBERS || cluster.domain.is_irregular {
             continue;
@@ -32,9 +34,16 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
             storage.for_each_read(entries, member, &mut |operand| {
                 let base = operand.base;
                 let is_own = clusters.home[base as usize] == number as u32 || entries[base as usize].work.is_inlined();
-                if !is_own && is_in_order(entries, operand) && operand.shape.elements() == cluster.domain.elements {
-                    let place = *place_of.entry(base).or_insert_with(|| {
+                let elements = operand.shape.elements();
+                // What is spread is little to read, and no reason to go together.
+                let is_spread = entries[base as usize].shape.elements() < elements;
+                if !is_own && !is_spread && elements == cluster.domain.elements {
+                    let view = (!is_in_order(entries, operand)).then_some(operand);
+                    let places = places_of.entry(base).or_default();
+                    let known = places.iter().find(|(of, _)| of.as_ref() == view).map(|(_, place)| *place);
+                    let place = known.unwrap_or_else(|| {
                         readers.push(SmallVec::new());
+                        places.push((view.cloned(), readers.len() - 1));
                         readers.len() - 1
                     });
                     if readers[place].last() != Some(&(number as u32)) {

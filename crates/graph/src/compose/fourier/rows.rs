@@ -2,7 +2,8 @@
 //!
 //! A row of `a b` elements is a matrix `[a, b]`. The transforms of its columns, each element then turned by a root of unity, and the transforms of
 //! the rows of that are the transform of all, with the axes changed about (Cooley and Tukey 1965); and those of the rows are taken
-//! apart in the same way. Each of these small transforms is a product with a matrix of roots.
+//! apart in the same way. Each of these small transforms is a product with a matrix of roots. The axes are changed about on the way (Stockham
+//! 1966), so that nothing is sorted in the end.
 
 use crate::arena::Graph;
 use crate::dtype::DType;
@@ -92,53 +93,56 @@ impl<'g> Rows<'g> {
     }
 
     fn transformed_by(self, radices: &[usize], direction: Direction) -> Self {
-        let (mut rows, mut rest) = (self, self.length);
+        let (mut rows, mut done, mut rest) = (self, 1, self.length);
         for radix in radices {
             rest /= radix;
-            rows = rows.columns_transformed(*radix, rest, direction);
-            if rest > 1 {
-                rows = rows.turned(*radix, rest, direction);
-            }
-            // The rows of each of these matrices come next.
-            (rows.count, rows.length) = (rows.count * radix, rest);
+            rows = rows.columns_transformed([done, *radix, rest], direction);
+            done *= radix;
         }
-        // The first of the small transforms gave the lowest digit of the number of each frequency.
-        let extents: Shape = [self.count].into_iter().chain(radices.iter().copied()).collect();
-        let order: Vec<isize> = [0].into_iter().chain((1..=radices.len() as isize).rev()).collect();
-        let sorted = |part: Expr<'g>| part.reshape(extents.clone()).permute(&order).reshape([self.count, self.length]);
-        Rows { count: self.count, length: self.length, ..rows.map(sorted) }
+        rows
     }
 
-    /// The rows as matrices `[radix, rest]` of which each column is transformed.
-    fn columns_transformed(self, radix: usize, rest: usize, direction: Direction) -> Self {
-        let root = |row: usize, column: usize| direction.root(row as u64 * column as u64, radix as u64);
-        // Both parts of the roots next to one another, so that one product gives what both make of a part.
-        let element = |row: usize, place: usize| {
-            let (real, imaginary) = root(row, place % radix);
-            if place < radix { real } else { imaginary }
-        };
-        let roots = self.table(&[radix, 2 * radix], |number| element(number / (2 * radix), number % (2 * radix)));
+    /// The rows as matrices `[radix, rest]` of which each column is transformed and turned. There are `done` of them, for the frequencies of what was
+    /// transformed before; behind them the frequency of this one comes first, so that all are in order in the end.
+    fn columns_transformed(self, [done, radix, rest]: [usize; 3], direction: Direction) -> Self {
+        let roots = self.roots(radix, direction);
+        // Each gives both parts of the roots times a part: `[count, radix, done, rest]`, or what has as many elements in the same order.
         let by_roots = |part: Expr<'g>| {
-            let products = part.reshape([self.count, radix, rest]).transpose(1, 2).matmul(roots);
-            let half = |which: usize| products.slice(-1, which * radix, (which + 1) * radix);
-            [half(0), half(1)]
+            let halves =
+                |products: Expr<'g>, axis: isize| [0, radix].map(|start| products.slice(axis, start, start + radix));
+            match (done, rest) {
+                (1, 1) => halves(part.matmul(roots.t()), -1),
+                (_, 1) => halves(roots.matmul(part.reshape([self.count, done, radix]).transpose(1, 2)), 1),
+                _ => halves(roots.matmul(part.reshape([self.count, done, radix, rest])), 2)
+                    .map(|half| half.transpose(1, 2)),
+            }
         };
-        let in_order = |part: Expr<'g>| part.transpose(1, 2);
         let [real, imaginary] = by_roots(self.real);
         let (real, imaginary) = match self.imaginary.map(by_roots) {
             None => (real, imaginary),
             Some([crossed, squared]) => (real - squared, imaginary + crossed),
         };
-        Rows { imaginary: Some(in_order(imaginary)), real: in_order(real), ..self }
+        let columns = Rows { real, imaginary: Some(imaginary), ..self };
+        let turned = if rest == 1 { columns } else { columns.turned(radix, rest, direction) };
+        turned.map(|part| part.reshape([self.count, self.length]))
     }
 
-    /// Element `[k, j]` of each matrix `[radix, rest]` times the `k j`-th power of the root of both extents' product.
+    /// Both parts of the roots, one below the other: `[2 radix, radix]`.
+    fn roots(self, radix: usize, direction: Direction) -> Expr<'g> {
+        self.table(&[2 * radix, radix], |number| {
+            let (place, column) = (number / radix, number % radix);
+            let (real, imaginary) = direction.root((place % radix) as u64 * column as u64, radix as u64);
+            if place < radix { real } else { imaginary }
+        })
+    }
+
+    /// `[count, radix, done, rest]` of which element `[k, .., j]` is multiplied by the `k j`-th power of the root of `radix rest`.
     fn turned(self, radix: usize, rest: usize, direction: Direction) -> Self {
         let root = |number: usize| {
             let (row, column) = (number / rest, number % rest);
             direction.root(row as u64 * column as u64, (radix * rest) as u64)
         };
-        let shape = [radix, rest];
+        let shape = [radix, 1, rest];
         self.times(self.table(&shape, |number| root(number).0), self.table(&shape, |number| root(number).1))
     }
 
