@@ -241,6 +241,11 @@ impl Op {
         Op::Leaf(Leaf::Constant { value })
     }
 
+    /// Whether it is a view, a constant or coordinates: nothing is computed for it, it is read where it is used.
+    pub(crate) fn costs_nothing(&self) -> bool {
+        matches!(self, Op::View { .. } | Op::Leaf(Leaf::Constant { .. } | Leaf::Iota { .. }))
+    }
+
     /// A function of one element.
     pub fn unary(function: UnaryFunction, operand: NodeId) -> Op {
         Op::Elementwise(Elementwise::Unary { function, operand })

@@ -253,8 +253,9 @@ impl Graph {
         depends
     }
 
-    /// What the body uses and what does not depend on its inputs, in the order of first use. Constants, coordinates and
-    /// views belong to the body: they cost nothing there, and a view may be larger than what it shows.
+    /// What the body uses and what does not depend on its inputs, in the order of first use. Constants, coordinates and views that
+    /// were made with the body belong to it. Those that were there before are captured as everything else is, for somebody
+    /// may differentiate by them; a plan takes them into the body ([`crate::passes`]), where they cost nothing.
     fn captured(&self, wanted: &[NodeId], first: usize, is_inside: &[bool]) -> Vec<NodeId> {
         let arena = self.arena();
         let mut captured = Vec::new();
@@ -265,10 +266,10 @@ impl Graph {
                 if !seen.insert(node.ordinal, 0) {
                     continue;
                 }
-                let is_inside = (node.ordinal as usize).checked_sub(first).is_some_and(|place| is_inside[place]);
-                let is_free =
-                    matches!(node.op, Op::View { .. } | Op::Leaf(Leaf::Constant { .. }) | Op::Leaf(Leaf::Iota { .. }));
-                if !is_inside && !is_free {
+                let place = (node.ordinal as usize).checked_sub(first);
+                let is_inside = place.is_some_and(|place| is_inside[place]);
+                let belongs = place.is_some() && node.op.costs_nothing();
+                if !is_inside && !belongs {
                     captured.push(id);
                     continue;
                 }

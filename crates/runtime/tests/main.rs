@@ -101,6 +101,7 @@ mod requirements;
 mod restored_at_times;
 mod rounding;
 mod sampling;
+mod scan_captured;
 mod scan_draws;
 mod scan_memory;
 mod scan_parts;

@@ -11,8 +11,10 @@
 //! A loop may have been written so that what is large exists for one step at a time. So nothing is moved that would have to stand in memory for all
 //! steps at once and be much larger than what the loop is given and gives (`loops/facts.rs`): that stays, and what is computed from it.
 //!
-//! A body is optimised on the way, and what nobody needs of it is left out, carries and operands included.
+//! A body is optimised on the way, and what nobody needs of it is left out, carries and operands included. Views and constants that a loop captures become part
+//! of its body first (`loops/absorb.rs`).
 
+mod absorb;
 mod build;
 mod facts;
 
@@ -26,6 +28,7 @@ use crate::op::{Arrangement, BinaryFunction, Elementwise, Indexing, Leaf, Op, Re
 use crate::passes::rebuild::Rebuild;
 use crate::passes::{Depthwise, Optimised, optimise_with};
 use crate::shape::{AxisSet, Shape};
+use absorb::absorb;
 use facts::{Facts, is_batched, is_heavy};
 
 /// The loops of a graph.
@@ -76,8 +79,13 @@ impl Loops {
         let wanted = &self.wanted[number];
         if self.built[number].is_none() {
             let operands: Vec<NodeId> = operands.iter().map(|operand| replacement(*operand)).collect();
-            let split = Split::new(body, wanted, rebuild.rewrites.depthwise)?;
-            self.built[number] = Some(split.build(&rebuild.graph, body, &operands, wanted, node.origin)?);
+            let absorbed = absorb(&rebuild.graph, body, &operands, wanted)?;
+            let (body, operands, results) = match &absorbed {
+                Some(absorbed) => (&absorbed.body, &absorbed.operands, &absorbed.wanted),
+                None => (&**body, &operands, wanted),
+            };
+            let split = Split::new(body, results, rebuild.rewrites.depthwise)?;
+            self.built[number] = Some(split.build(&rebuild.graph, body, operands, results, node.origin)?);
         }
         let place = wanted.iter().position(|other| other == result);
         Ok(place.zip(self.built[number].as_ref()).map(|(place, built)| built[place]))
