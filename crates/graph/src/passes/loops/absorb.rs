@@ -48,10 +48,11 @@ pub(super) fn absorb(
         // From the operand down to what is known or no view, and up again.
         let mut path = vec![id];
         while let Some(&last) = path.last() {
-            match op(last) {
-                Op::View { operand, .. } if !known.contains_key(&last) => path.push(*operand),
-                _ => break,
+            let Op::View { operand, .. } = op(last) else { break };
+            if known.contains_key(&last) {
+                break;
             }
+            path.push(*operand);
         }
         for &id in path.iter().rev() {
             if known.contains_key(&id) {
