@@ -206,6 +206,82 @@ fn derived(operator: &Operator, device: &Device) -> Vec<(DType, Vec<f64>)> {
     dtypes.zip(numbers(&graph, &outputs, &given, device)).collect()
 }
 
+/// What a row's operands of floats are, when derivatives are taken by them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Leaves {
+    /// Inputs.
+    Inputs,
+    /// Views of these.
+    Views,
+    /// Inputs of which all elements are one number.
+    EvenInputs,
+    /// Constants of that number.
+    Constants,
+}
+
+/// The gradients of all results by a row's operands of floats.
+fn gradients_by(operator: &Operator, leaves: Leaves) -> Vec<Vec<f64>> {
+    let graph = Graph::new();
+    let (mut given, mut wanted, mut operands) = (Given::new(), Vec::new(), Vec::new());
+    for (i, (operand, elements)) in operator.operands.iter().zip(elements(operator)).enumerate() {
+        let Element::Float(low, high) = operand.element else {
+            operands.push(graph.input_of(format!("x{i}"), operand.shape, of(*operand, DType::F64)));
+            given.insert(format!("x{i}"), elements);
+            continue;
+        };
+        let number = low + 0.4 * (high - low);
+        let leaf = match leaves {
+            Leaves::Constants => graph.full(operand.shape, number, DType::F64),
+            Leaves::Inputs | Leaves::Views | Leaves::EvenInputs => {
+                graph.input_of(format!("x{i}"), operand.shape, DType::F64)
+            }
+        };
+        match leaves {
+            Leaves::Inputs | Leaves::Views => drop(given.insert(format!("x{i}"), elements)),
+            Leaves::EvenInputs => drop(given.insert(format!("x{i}"), vec![number; elements.len()])),
+            Leaves::Constants => {}
+        }
+        let leaf = if leaves == Leaves::Views { leaf.unsqueeze(0).squeeze(0) } else { leaf };
+        wanted.push(leaf);
+        operands.push(leaf);
+    }
+    let results = (operator.function)(&graph, &operands);
+    let results: Vec<Expr<'_>> = results.into_iter().filter(|result| dtype(*result).is_float()).collect();
+    if wanted.is_empty() || results.is_empty() {
+        return Vec::new();
+    }
+    let upstream: Vec<Expr<'_>> = results.iter().map(|result| result.cos()).collect();
+    let gradients = graph.gradients(&results, &upstream, &wanted).unwrap_or_else(|e| panic!("{}: {e}", operator.torch));
+    numbers(&graph, &gradients, &given, &Device::cpu())
+}
+
+/// A node that a construct copies, or looks through, is none by which it has a derivative.
+#[test]
+fn gradients_by_views_and_by_constants_are_those_by_inputs() {
+    for operator in rows() {
+        for (leaves, inputs) in [(Leaves::Views, Leaves::Inputs), (Leaves::Constants, Leaves::EvenInputs)] {
+            if operator.cpu_alone && leaves == Leaves::Constants {
+                // A matrix of one number is singular.
+                continue;
+            }
+            let (found, expected) = (gradients_by(operator, leaves), gradients_by(operator, inputs));
+            for (number, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                for (found, expected) in found.iter().zip(expected) {
+                    let distance = (found - expected).abs();
+                    assert!(
+                        found.to_bits() == expected.to_bits()
+                            || distance <= 1e-9 * expected.abs().max(1.0)
+                            || found.is_nan() && expected.is_nan(),
+                        "{}, {}, by {leaves:?}, operand {number}: {found:e}, {expected:e}",
+                        operator.torch,
+                        operator.here
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// A row that a GPU has no kernel for is refused there, by name and with what to do.
 fn refused(operator: &Operator, gpu: &Device) {
     let graph = Graph::new();
