@@ -109,18 +109,30 @@ fn samples_are_drawn_in_proportion_to_weights() {
 #[test]
 fn what_has_no_weight_is_never_drawn() {
     for device in devices() {
-        let [rest, none, wrong] = drawn(&device, 3, |g| {
+        let [rest, none, wrong, large, many] = drawn(&device, 3, |g| {
             let one = g.literal([3], vec![0.0f32, 3.0, 0.0]);
             let nothing = g.zeros([2], DType::F32);
             let wrong = g.literal([4], vec![-1.0f32, f32::NAN, 0.5, 0.0]);
+            // The sum of the first two is past f32, and beside an infinite weight others are nothing.
+            let (most, all) = (f32::MAX, f32::INFINITY);
+            let large = g.literal([2, 3], vec![most, 0.0, most, most, all, 0.0]);
+            // Two in three have no weight, the first and the last among them.
+            let third = (g.iota([30_000], 0).remainder(3)).equal(1).where_(g.scalar(0.3), 0.0);
             [
                 one.multinomial_in(Phase::Training, 3, false),
                 nothing.multinomial_in(Phase::Training, 2, true),
                 wrong.multinomial_in(Phase::Training, 50, true),
+                large.multinomial_in(Phase::Training, 64, true),
+                third.multinomial_in(Phase::Training, 20_000, true),
             ]
         });
         assert_eq!((rest, none), (vec![1.0, -1.0, -1.0], vec![-1.0, -1.0]), "{device}");
         assert_eq!(wrong, [2.0; 50], "{device}");
+        assert_eq!(large[64..], [1.0; 64], "{device}");
+        assert!([0.0, 2.0].iter().all(|place| large[..64].contains(place)) && !large[..64].contains(&1.0), "{device}");
+        assert!(many.iter().all(|place| place % 3.0 == 1.0), "{device}");
+        let mean = many.iter().sum::<f64>() / 20_000.0;
+        assert!((mean - 15_000.0).abs() < 5.0 * 8660.0 / 20_000f64.sqrt(), "{mean}, {device}");
     }
 }
 

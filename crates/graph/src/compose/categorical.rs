@@ -1,5 +1,6 @@
-//! Draws of categories by Gumbel numbers: the largest of logits, each with such a number added, stands at each place with the probability that
-//! softmax gives it. What is drawn so needs no cumulative sum, and a smooth form of it has a gradient.
+//! Draws of categories. By Gumbel numbers: the largest of logits, each with such a number added, stands at each place with the probability that
+//! softmax gives it, and a smooth form of it has a gradient. Or, where many are drawn from the same weights, by where uniform numbers fall among
+//! these weights' sums.
 
 use crate::arena::Graph;
 use crate::dtype::DType;
@@ -89,11 +90,12 @@ impl<'g> Expr<'g> {
     /// i32: `samples` categories of each row of weights, drawn with probabilities in proportion to them, which need not sum to 1:
     /// `[n] -> [samples]`, `[m, n] -> [m, samples]` (PyTorch's `multinomial`). Floats.
     ///
-    /// With replacement each is a draw of its own; without, no category is drawn twice, and each next one is drawn with the weights of those that
+    /// With replacement each is a draw of its own: the place where a uniform number falls among the cumulative sums of the weights. Without, no category is drawn
+    /// twice, and each next one is drawn with the weights of those that
     /// are left: the places of the largest `ln(weight) + g`, with `g` of the standard Gumbel distribution (Kool et al., 2019). What
     /// has a weight of 0 is never drawn, nor is what has a negative one or NaN; where nothing is left that may be drawn, -1 stands. It draws in a
-    /// [`Phase`](crate::nn::Phase) as [`Graph::uniform_in`] does, and resolves probabilities as [`Expr::categorical_in`]. With replacement the
-    /// work is `samples` times that of one draw. No gradient flows through it.
+    /// [`Phase`](crate::nn::Phase) as [`Graph::uniform_in`] does, and resolves probabilities as [`Expr::categorical_in`], or with replacement those above
+    /// `2^-24` of the sum. No gradient flows through it.
     ///
     /// Errors: an expression that holds no floats, or of another rank than 1 or 2; weights of no category; no samples, or without replacement more
     /// than there are categories.
@@ -131,17 +133,34 @@ impl<'g> Expr<'g> {
             return self.fail(GraphError::Range { origin, op, operand, shape, axis, extent, start, end });
         }
         let is_drawable = self.greater(0.0);
+        if with_replacement {
+            let each: Shape = rows.iter().copied().chain([samples]).collect();
+            return self.drawn_by_sums(phase, &each, is_drawable, [rank - 1, categories]);
+        }
         let logits = is_drawable.where_(self.log(), f64::NEG_INFINITY);
-        let (largest, places) = if with_replacement {
-            let each: Shape = rows.iter().copied().chain([samples, categories]).collect();
-            if each.checked_elements().is_none() {
-                return self.fail(GraphError::TooManyElements { origin, op, shape: each });
-            }
-            (logits.unsqueeze(-2) + self.graph().gumbel_in(phase, &each, dtype)).max_with_indices(-1)
-        } else {
-            (logits + self.graph().gumbel_in(phase, &shape, dtype)).topk(samples, -1, true)
-        };
+        let (largest, places) = (logits + self.graph().gumbel_in(phase, &shape, dtype)).topk(samples, -1, true);
         largest.greater(f64::NEG_INFINITY).where_(places, -1)
+    }
+
+    /// Draws with replacement, of that shape: where a uniform number falls among the sums of a row's weights.
+    #[track_caller]
+    fn drawn_by_sums(
+        self,
+        phase: Phase,
+        each: &Shape,
+        is_drawable: Expr<'g>,
+        [axis, categories]: [usize; 2],
+    ) -> Expr<'g> {
+        // Of the largest 1, so that no sum leaves the range. Beside an infinite one nothing else counts.
+        let weights = self.equal(f64::INFINITY).where_(1.0, self / is_drawable.where_(self, 0.0).max_keepdims(-1));
+        let sums = is_drawable.where_(weights, 0.0).cumsum(-1);
+        let total = sums.slice(-1, categories - 1, categories);
+        let uniform = self.graph().uniform_in(phase, each).cast(self.dtype().unwrap_or(DType::F32));
+        let places = sums.searchsorted(uniform * total, true).minimum((categories - 1) as f64);
+        // Sums are rounded, so that a place next to the right one may be found, or one behind the last: the nearest before it that may be drawn.
+        let numbers = self.graph().iota(self.shape().unwrap_or_default(), axis);
+        let drawable = is_drawable.where_(numbers, -1.0).cummax(-1).0;
+        drawable.gather(-1, places)
     }
 
     /// Shape, dtype and the axis of the categories, of what is to be drawn; an error is kept if there is no such axis.
