@@ -1,8 +1,9 @@
 //! Clusters that read the same elements become one, so that these are read once.
 //!
 //! The gradient of a layer's bias sums what the next gradient is computed from; neither needs the other, so `cluster` had no reason to
-//! put them together. Clusters of one rank have no path between them and can always be merged. They are if they read one tensor in
-//! order over domains that fit together, and if one kernel can bind all that both read and write.
+//! put them together; and two formulas of the same halves of a tensor, as of a rotation, have one pass over it in common. Clusters of one rank have no path
+//! between them and can always be merged. They are if they read one tensor in order, or through one view, over domains that fit together, and if
+//! one kernel can bind all that both read and write.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,8 +25,8 @@ const MOST_MISFITS: usize = 16;
 /// Merges what can be in kernels of so many bindings. What a cluster computes again counts as read from where that leads.
 pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storage, bindings: usize) {
     let mut readers: Vec<SmallVec<[u32; 4]>> = Vec::new();
-    // Those who read a buffer as it is, and through each view of it.
-    let mut places_of: HashMap<u32, SmallVec<[(Option<Layout>, usize); 1]>> = HashMap::new();
+    // Those who read a buffer as it is, and through each view of it. Thousands of slices of one buffer begin at places of their own.
+    let mut places_of: HashMap<(u32, usize, usize), SmallVec<[(Option<Layout>, usize); 1]>> = HashMap::new();
     for (number, cluster) in clusters.list.iter().enumerate() {
         if cluster.anchor.is_some() || cluster.members.len() > MOST_MEMBERS || cluster.domain.is_irregular {
             continue;
@@ -39,7 +40,7 @@ pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storag
                 let is_spread = entries[base as usize].shape.elements() < elements;
                 if !is_own && !is_spread && elements == cluster.domain.elements {
                     let view = (!is_in_order(entries, operand)).then_some(operand);
-                    let places = places_of.entry(base).or_default();
+                    let places = places_of.entry((base, operand.offset, elements)).or_default();
                     let known = places.iter().find(|(of, _)| of.as_ref() == view).map(|(_, place)| *place);
                     let place = known.unwrap_or_else(|| {
                         readers.push(SmallVec::new());
