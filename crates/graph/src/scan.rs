@@ -160,7 +160,7 @@ impl Graph {
 
         let wanted: Vec<NodeId> = next.iter().chain(&outputs).copied().collect();
         let is_inside = self.depending(first);
-        let captured = self.captured(&wanted, first, &is_inside);
+        let (captured, belonging) = self.captured(&wanted, first, &is_inside);
         let cut = Cut {
             carries: &carries,
             elements: &elements,
@@ -171,7 +171,7 @@ impl Graph {
             reverse: options.reverse,
         };
         let (body, places) = Body::cut(self, &cut)?;
-        self.forget(first, &is_inside);
+        self.forget(first, &is_inside, &belonging);
         let operands: Vec<NodeId> = [initial_ids, sequence_ids, captured].concat();
         let place = Loop { graph: self, body: &Arc::new(body), operands: &operands, origin };
         let finals = (0..next.len() as u32).map(ScanResult::Final);
@@ -255,10 +255,11 @@ impl Graph {
 
     /// What the body uses and what does not depend on its inputs, in the order of first use. Constants, coordinates and views that
     /// were made with the body belong to it. Those that were there before are captured as everything else is, for somebody
-    /// may differentiate by them; a plan takes them into the body ([`crate::passes`]), where they cost nothing.
-    fn captured(&self, wanted: &[NodeId], first: usize, is_inside: &[bool]) -> Vec<NodeId> {
+    /// may differentiate by them; a plan takes them into the body ([`crate::passes`]), where they cost nothing. Behind what is captured: what belongs to the
+    /// body of that.
+    fn captured(&self, wanted: &[NodeId], first: usize, is_inside: &[bool]) -> (Vec<NodeId>, Vec<NodeId>) {
         let arena = self.arena();
-        let mut captured = Vec::new();
+        let (mut captured, mut belonging) = (Vec::new(), Vec::new());
         self.with_places(|seen| {
             let mut waiting: Vec<NodeId> = wanted.iter().rev().copied().collect();
             while let Some(id) = waiting.pop() {
@@ -273,18 +274,32 @@ impl Graph {
                     captured.push(id);
                     continue;
                 }
+                if !is_inside {
+                    belonging.push(id);
+                }
                 node.op.operands().into_iter().rev().for_each(|operand| waiting.push(operand));
             }
         });
-        captured
+        (captured, belonging)
     }
 
-    /// Takes the nodes out of which a body was cut out of the graph.
-    fn forget(&self, first: usize, is_inside: &[bool]) {
+    /// Takes the nodes out of which a body was cut out of the graph, and of what belongs to it whatever nothing else uses: a derivative by what was
+    /// copied into the body would be 0.
+    fn forget(&self, first: usize, is_inside: &[bool], belonging: &[NodeId]) {
         let mut arena = self.arena_mut();
         for place in (0..is_inside.len()).rev().filter(|&place| is_inside[place]) {
             let key = std::mem::replace(&mut arena.order[first + place], NodeKey::null());
             arena.discard(key);
+        }
+        let mut places: Vec<usize> = belonging.iter().map(|id| arena.nodes[id.key].ordinal as usize).collect();
+        // Operands stand before their users.
+        places.sort_unstable_by(|left, right| right.cmp(left));
+        for place in places {
+            let key = arena.order[place];
+            if arena.nodes[key].users == 0 {
+                arena.order[place] = NodeKey::null();
+                arena.discard(key);
+            }
         }
     }
 }

@@ -23,11 +23,12 @@ impl<'g> Expr<'g> {
     /// dtype.
     ///
     /// Two axes, as in PyTorch's `fft2`, are one after the other. A magnitude is `real.hypot(imaginary)`, a phase `imaginary.atan2(real)`;
-    /// `roll` by half of an axis does what `fftshift` does. It takes about `n` times the sum of n's prime factors, where these are small, and `n log n`
-    /// where they are not. Products keep full precision in mixed precision.
+    /// `roll` by half of an axis does what `fftshift` does. An axis of up to 64 elements is one product with a matrix; a longer one is taken apart into
+    /// such, mostly of up to 32 elements, or, with a prime factor above 64, into two transforms of 2 to 4 times the length. Products keep full precision in mixed
+    /// precision, but not in the body of a loop.
     ///
     /// The gradients are those of both parts as functions of both. Errors: parts of two shapes or dtypes; an expression that holds no floats; an axis that is
-    /// none, is empty, or has more than 2^30 elements.
+    /// none, is empty, or has more than 2^24 elements.
     ///
     /// ```
     /// # let g = arenagrad_graph::Graph::new();
@@ -87,7 +88,7 @@ impl<'g> Expr<'g> {
     /// (PyTorch's `fft.irfft`.) Floats of one dtype.
     ///
     /// Of an axis that is longer the rest is not read, and a shorter one is as if zeros followed. The imaginary parts of the first number and, of an even `n`, of
-    /// the one at `n / 2` belong to no real numbers: they are not read either. Gradients and errors are those of [`Expr::fft`], and an `n` of 0.
+    /// the one at `n / 2` belong to no real numbers: they are not read either. Gradients and errors are those of [`Expr::fft`], for the result's axis too.
     ///
     /// ```
     /// # let g = arenagrad_graph::Graph::new();
@@ -155,6 +156,6 @@ fn check_length(op: &'static str, n: usize, origin: Origin) -> Result<(), GraphE
     if (1..=LONGEST).contains(&n) {
         return Ok(());
     }
-    let (what, value, expected) = ("the length of the transform", n as f64, "1 to 1073741824");
+    let (what, value, expected) = ("the length of the transform", n as f64, "1 to 16777216");
     Err(GraphError::Argument { origin, op, what, value, expected })
 }

@@ -12,11 +12,11 @@ pub(super) enum Direction {
 /// The longest transform that is one product, and the largest prime factor of one that is several.
 const LONGEST_PRODUCT: usize = 64;
 
-/// The longest transform of all: its roots stand in the graph.
-pub(super) const LONGEST: usize = 1 << 30;
+/// The longest transform of all: its roots are computed when it is said, and stand in the graph.
+pub(super) const LONGEST: usize = 1 << 24;
 
-/// The largest matrix of roots of a transform that is several products.
-const LARGEST_RADIX: usize = 32;
+/// What small prime factors are put together up to, in a transform that is several products.
+const USUAL_RADIX: usize = 32;
 
 impl Direction {
     /// `e^(± 2 pi i numerator / denominator)`: real and imaginary part. Those of whole quarters are 0 and 1, those of equal angles equal in magnitude.
@@ -58,7 +58,7 @@ pub(super) fn radices(length: usize) -> Option<Vec<usize>> {
     // As few as hold all factors, each then as large as the others if possible: a product takes its radix for each element.
     let mut radices: Vec<usize> = Vec::new();
     for prime in &primes {
-        match radices.iter_mut().find(|radix| **radix * prime <= LARGEST_RADIX) {
+        match radices.iter_mut().find(|radix| **radix * prime <= USUAL_RADIX) {
             Some(radix) => *radix *= prime,
             None => radices.push(*prime),
         }

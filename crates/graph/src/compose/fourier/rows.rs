@@ -59,6 +59,10 @@ impl<'g> Rows<'g> {
 
     /// The transform of each row, without a scale.
     pub(super) fn transformed(self, direction: Direction) -> Self {
+        if self.real.id().is_err() {
+            // What went wrong is told; no roots are computed for it.
+            return self;
+        }
         // What a product rounds is an error in every frequency.
         let _full_precision = self.graph().in_full_precision();
         match radices(self.length) {
@@ -120,7 +124,7 @@ impl<'g> Rows<'g> {
         let [real, imaginary] = by_roots(self.real);
         let (real, imaginary) = match self.imaginary.map(by_roots) {
             None => (real, imaginary),
-            Some([crossed, squared]) => (real - squared, imaginary + crossed),
+            Some([by_real_roots, by_imaginary_roots]) => (real - by_imaginary_roots, imaginary + by_real_roots),
         };
         let columns = Rows { real, imaginary: Some(imaginary), ..self };
         let turned = if rest == 1 { columns } else { columns.turned(radix, rest, direction) };

@@ -14,7 +14,7 @@ impl<'g> Expr<'g> {
     /// Where it `is_centered`, as in PyTorch without further words, `n / 2` elements are put before and behind the signal, mirrored at its ends, so that window `i`
     /// has its middle at element `i hop`; there are `t / hop + 1` of them, or one less of an odd n where hop divides t. Gradients are those of [`Expr::rfft`], also
     /// of the window. Errors: a scalar; a window that is not of rank 1, or has no elements; a hop of 0; a signal that is shorter than the window, or
-    /// centered, no longer than half of it.
+    /// centered, no longer than half of it; a signal of as many axes as a shape may have.
     ///
     /// ```
     /// # use arenagrad_graph::{DType, Graph};
@@ -81,9 +81,10 @@ impl<'g> Expr<'g> {
         }
         let (frequencies, frames) = (shape[rank - 2], shape[rank - 1]);
         if frequencies != n / 2 + 1 {
-            let (operand, what, extent) = (self.describe(), "frequencies", frequencies);
-            let (expected, result) = ((n / 2 + 1).to_string(), Shape::from([n]));
-            return self.fail(GraphError::Blocks { origin, op, what, operand, shape, extent, expected, result });
+            let (axis, lhs, lhs_shape, left) = (rank - 2, self.describe(), shape, frequencies);
+            let (rhs, right) = (format!("the spectrum of {}", window.describe()), n / 2 + 1);
+            let rhs_shape = Shape::from([right]);
+            return self.fail(GraphError::Extent { origin, op, axis, lhs, lhs_shape, rhs, rhs_shape, left, right });
         }
         if frames == 0 {
             let (function, operand, axis) = ("signal", self.describe(), rank - 1);

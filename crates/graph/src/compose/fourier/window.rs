@@ -6,13 +6,14 @@ use crate::elements::Elements;
 use crate::error::GraphError;
 use crate::expr::Expr;
 
-use super::roots::Direction;
+use super::roots::{Direction, LONGEST};
 
 impl Graph {
     /// Hann's window: `[n]` of `0.5 - 0.5 cos(2 pi i / n)`; with `n - 1` in the place of n where it is not `is_periodic`, so that it ends at 0. (PyTorch's
     /// `hann_window`.)
     ///
-    /// Periodic windows are for [`Expr::stft`]: shifted ones add up evenly. Errors: a dtype that is no float; more elements than can be counted.
+    /// Periodic windows are for [`Expr::stft`]: shifted ones add up evenly. Errors: a dtype that is no float; more than 2^24 elements, the longest that
+    /// is transformed.
     ///
     /// ```
     /// # use arenagrad_graph::{DType, Graph};
@@ -65,7 +66,7 @@ impl Graph {
         let method = self.enter(op);
         let origin = method.origin();
         let period = if is_periodic || n == 0 { n } else { n - 1 };
-        // Of one element there is no cosine to take.
+        // A window of one element leaves it as it is, as PyTorch's do.
         let element = |place: usize| match period {
             0 => 1.0,
             _ if n == 1 => 1.0,
@@ -74,9 +75,9 @@ impl Graph {
                 coefficients.iter().zip(0..).map(|(coefficient, order)| coefficient * cosine(order)).sum::<f64>()
             }
         };
-        if i32::try_from(n).is_err() {
+        if n > LONGEST {
             let (what, value) = ("the number of elements", n as f64);
-            return self.finish(Err(GraphError::Argument { origin, op, what, value, expected: "at most 2147483647" }));
+            return self.finish(Err(GraphError::Argument { origin, op, what, value, expected: "at most 16777216" }));
         }
         let elements: Elements = match dtype {
             DType::F32 => (0..n).map(|place| element(place) as f32).collect::<Vec<f32>>().into(),
