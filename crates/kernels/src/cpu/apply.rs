@@ -434,8 +434,6 @@ impl Block<'_, '_> {
             self.map2(lhs, rhs, target, maximum::<i32>);
         } else if function == BinaryFunction::Minimum {
             self.map2(lhs, rhs, target, minimum::<i32>);
-        } else if let Some(value) = function.row().integer {
-            self.map2(lhs, rhs, target, value);
         } else if function == BinaryFunction::BitwiseAnd {
             self.map2(lhs, rhs, target, |a: i32, b: i32| a & b);
         } else if function == BinaryFunction::BitwiseOr {
@@ -447,6 +445,9 @@ impl Block<'_, '_> {
             self.map2(lhs, rhs, target, |a: i32, b: i32| if b as u32 > 31 { 0 } else { a.wrapping_shl(b as u32) });
         } else if function == BinaryFunction::ShiftRight {
             self.map2(lhs, rhs, target, |a: i32, b: i32| a.wrapping_shr((b as u32).min(31)));
+        } else if let Some(value) = function.row().integer {
+            // Behind the functions that have loops of their own: calls of a row's function become no vector instructions.
+            self.map2(lhs, rhs, target, value);
         } else {
             undefined(function.name(), DType::I32);
         }
