@@ -197,6 +197,7 @@ fn cases() -> Vec<Case> {
         matmul("matmul", 1, [200, 300, 150], false),
         matmul("matmul with epilogue", 1, [300, 70, 300], true),
         matmul("matmul of batches", 50, [20, 30, 25], true),
+        matmul("matmul of a few rows and batches", 3, [16, 300, 500], true),
         matmul("matmul over a long depth", 1, [20, 20_000, 30], true),
         matmul("matmul of a row over a long depth", 1, [1, 40_000, 30], false),
         Case {

@@ -108,6 +108,11 @@ impl Usual {
             let packs_once = rows <= extents.most_rows_at_once();
             if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
                 Way::Panels(tile.rows)
+            } else if m < ROWS_OF_OWN_PACKING && tasks > 1 && batches >= parallel::threads() {
+                // Shared by rows, so few of them would wait for all that is packed of each batch to go to memory and come back. Whole
+                // batches wait for nothing; several tasks for each thread, for batches that do not go up evenly.
+                tasks = parallel::tasks(cost).min(batches);
+                Way::Panels(m)
             } else {
                 tasks = tasks.min(m.div_ceil(tile.rows));
                 Way::PackedInTurn
