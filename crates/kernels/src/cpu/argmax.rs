@@ -96,35 +96,42 @@ fn is_larger<T: Copy + PartialOrd>(value: T, largest: T) -> bool {
     (value > largest) | ((value != value) & (largest == largest))
 }
 
+/// The largest element of a row, or NaN, of which `WIDTH` neighbours at a time are compared with those before.
+#[inline(always)]
+fn largest_of<T: Element + PartialOrd, const WIDTH: usize>(row: &[T]) -> T {
+    let mut largest = row[0];
+    let (chunks, rest) = row.as_chunks::<WIDTH>();
+    if let Some((&first, others)) = chunks.split_first() {
+        // Element by element onto the first chunk, and then the second half onto the first until one is left: loops that become vector
+        // instructions.
+        let mut block = first;
+        for chunk in others {
+            for (largest, &value) in block.iter_mut().zip(chunk) {
+                *largest = maximum(*largest, value);
+            }
+        }
+        let mut length = WIDTH;
+        while length > 1 {
+            length /= 2;
+            let (head, tail) = block[..2 * length].split_at_mut(length);
+            for (head, &tail) in head.iter_mut().zip(&*tail) {
+                *head = maximum(*head, tail);
+            }
+        }
+        largest = block[0];
+    }
+    for &value in rest {
+        largest = maximum(largest, value);
+    }
+    largest
+}
+
 /// Finds the largest element first, in lanes, and then where it stands.
 #[inline(always)]
 #[allow(clippy::eq_op)] // Only NaN differs from itself.
 fn argmax_of_row<T: Element + PartialOrd>(row: &[T]) -> i32 {
-    // Element by element onto the first block, and then the second half onto the first until few are left: loops that
-    // become vector instructions.
-    let mut block = [row[0]; BLOCK];
-    let mut length = row.len().min(BLOCK);
-    if length > LANES {
-        for part in row.chunks(BLOCK) {
-            for (largest, &value) in block.iter_mut().zip(part) {
-                *largest = maximum(*largest, value);
-            }
-        }
-        while length > LANES {
-            let half = length.div_ceil(2);
-            let (head, tail) = block[..length].split_at_mut(half);
-            for (head, &tail) in head.iter_mut().zip(&*tail) {
-                *head = maximum(*head, tail);
-            }
-            length = half;
-        }
-    } else {
-        block[..length].copy_from_slice(row);
-    }
-    let mut largest = row[0];
-    for &value in &block[..length] {
-        largest = maximum(largest, value);
-    }
+    // A block is set up for each row, so that is for rows which are long beside it.
+    let largest = if row.len() < BLOCK { largest_of::<T, LANES>(row) } else { largest_of::<T, BLOCK>(row) };
     let is_nan = largest != largest;
     let found = row.iter().position(|&value| if is_nan { value != value } else { value == largest });
     found.unwrap_or(0) as i32

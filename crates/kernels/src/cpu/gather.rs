@@ -30,7 +30,7 @@ pub(super) struct Gather {
 }
 
 /// How the elements of a shape that is indexed along an axis lie in the buffer that the indices refer to, line by line
-/// along the shape's last axis.
+/// along the last of the shape's axes that has several elements.
 #[derive(Clone, Debug)]
 pub(super) struct Lines {
     /// The extent of the indexed axis.
@@ -52,6 +52,10 @@ impl Lines {
         let mut axes: Vec<Axis> =
             shape.iter().zip(&strides).map(|(&extent, &stride)| Axis { extent, stride: stride as isize }).collect();
         axes[axis].stride = 0;
+        // A line of one element would cost as much as a long one: lines run along the last axis that has several.
+        while axes.len() > 1 && axes.last().is_some_and(|last| last.extent == 1) {
+            axes.pop();
+        }
         let last = axes.pop().unwrap_or(Axis { extent: 1, stride: 0 });
         Lines {
             extent: target[axis],
