@@ -305,16 +305,24 @@ impl Elements {
 
     /// The bytes of the elements, the least significant of each first.
     pub fn to_le_bytes(&self) -> Vec<u8> {
+        /// Written to memory that is there already: with a push for each byte, no loop would become a copy.
+        fn bytes<const N: usize, T: Copy>(data: &[T], to_bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+            let mut bytes = vec![0; data.len() * N];
+            for (target, &element) in bytes.as_chunks_mut::<N>().0.iter_mut().zip(data) {
+                *target = to_bytes(element);
+            }
+            bytes
+        }
         match self {
-            Elements::F32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Elements::F64(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Elements::I32(data) => data.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Elements::F32(data) => bytes(data, f32::to_le_bytes),
+            Elements::F64(data) => bytes(data, f64::to_le_bytes),
+            Elements::I32(data) => bytes(data, i32::to_le_bytes),
             Elements::Bool(data) => data.to_vec(),
-            Elements::F16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
-            Elements::Bf16(data) => data.iter().flat_map(|x| x.to_bits().to_le_bytes()).collect(),
+            Elements::F16(data) => bytes(data, |x| x.to_bits().to_le_bytes()),
+            Elements::Bf16(data) => bytes(data, |x| x.to_bits().to_le_bytes()),
             Elements::U8(data) => data.iter().map(|x| x.get()).collect(),
             Elements::I8(data) => data.iter().map(|x| x.get() as u8).collect(),
-            Elements::I64(data) => data.iter().flat_map(|x| x.get().to_le_bytes()).collect(),
+            Elements::I64(data) => bytes(data, |x| x.get().to_le_bytes()),
         }
     }
 

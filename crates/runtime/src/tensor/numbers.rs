@@ -14,7 +14,13 @@ impl Tensor {
     /// The sum of all elements, with true as 1. Added up in f64 by a fixed tree; 0 for no elements.
     #[must_use]
     pub fn sum(&self) -> f64 {
-        let mut sums = self.to_f64_vec();
+        let mut sums = match &*self.data {
+            Elements::F32(data) => sums_of_runs(data, f64::from),
+            Elements::F64(data) => sums_of_runs(data, |x| x),
+            Elements::I32(data) => sums_of_runs(data, f64::from),
+            Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => self.to_f64_vec(),
+            Elements::U8(_) | Elements::I8(_) | Elements::I64(_) => self.to_f64_vec(),
+        };
         while sums.len() > 1 {
             sums = sums.chunks(RUN).map(|run| run.iter().sum()).collect();
         }
@@ -28,18 +34,18 @@ impl Tensor {
 
     /// The least element; NaN if there is one among them. [`TensorError::NoElements`] if there are none.
     pub fn min(&self) -> Result<f64, Error> {
-        self.some("min").map(|_| chosen(self.to_f64_vec().into_iter(), |x, least| x < least).1)
+        self.some("min").map(|_| self.chosen(|x, least| x < least).1)
     }
 
     /// The greatest element; NaN if there is one among them. [`TensorError::NoElements`] if there are none.
     pub fn max(&self) -> Result<f64, Error> {
-        self.some("max").map(|_| chosen(self.to_f64_vec().into_iter(), |x, greatest| x > greatest).1)
+        self.some("max").map(|_| self.chosen(|x, greatest| x > greatest).1)
     }
 
     /// Where in row-major order the greatest element is: the first of several, or the first NaN. [`TensorError::NoElements`] if there are
     /// none.
     pub fn argmax(&self) -> Result<usize, Error> {
-        self.some("argmax").map(|_| chosen(self.to_f64_vec().into_iter(), |x, greatest| x > greatest).0)
+        self.some("argmax").map(|_| self.chosen(|x, greatest| x > greatest).0)
     }
 
     /// [`Tensor::argmax`] along one axis, which falls away: of logits `[examples, classes]`, `t.argmax_along(-1)` is the class of each
@@ -120,6 +126,19 @@ impl Tensor {
         Ok(comparison)
     }
 
+    /// The [chosen] element of all with its place, of types that are long most often read where they stand.
+    fn chosen(&self, is_better: impl Fn(f64, f64) -> bool) -> (usize, f64) {
+        match &*self.data {
+            Elements::F32(data) => chosen(data.iter().map(|&x| f64::from(x)), is_better),
+            Elements::F64(data) => chosen(data.iter().copied(), is_better),
+            Elements::I32(data) => chosen(data.iter().map(|&x| f64::from(x)), is_better),
+            Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => {
+                chosen(self.to_f64_vec().into_iter(), is_better)
+            }
+            Elements::U8(_) | Elements::I8(_) | Elements::I64(_) => chosen(self.to_f64_vec().into_iter(), is_better),
+        }
+    }
+
     /// How many elements there are, if there are any.
     fn some(&self, method: &'static str) -> Result<usize, Error> {
         match self.data.len() {
@@ -179,6 +198,11 @@ impl fmt::Display for Comparison {
 /// The place along each axis of an element.
 fn index_of(place: usize, shape: &Shape) -> Vec<usize> {
     shape.strides().iter().zip(shape.iter()).map(|(&stride, &extent)| place / stride.max(1) % extent.max(1)).collect()
+}
+
+/// The sums of the first runs of the tree by which [`Tensor::sum`] adds up.
+fn sums_of_runs<T: Copy>(data: &[T], value: impl Fn(T) -> f64) -> Vec<f64> {
+    data.chunks(RUN).map(|run| run.iter().map(|&element| value(element)).sum()).collect()
 }
 
 /// The first element that is better than all, with its place, or the first NaN.
