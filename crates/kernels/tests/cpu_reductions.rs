@@ -24,7 +24,11 @@ fn domains() -> Vec<Vec<(usize, bool)>> {
         vec![(10, reduced), (64, kept)],
         vec![(3, reduced), (5, kept)],
         vec![(50_000, reduced), (7, kept)],
+        vec![(30_001, reduced), (23, kept)],
+        vec![(4096, reduced), (1, reduced), (2, kept)],
         vec![(5000, reduced), (70, kept)],
+        vec![(9, kept), (384, reduced)],
+        vec![(65_536, reduced)],
         vec![(40, reduced), (9001, kept)],
         vec![(3, kept), (50, reduced), (130, kept)],
         vec![(90, kept), (17, reduced), (5, kept)],
@@ -168,7 +172,9 @@ fn programs_before_and_epilogues_after() {
 #[test]
 fn nan_spreads_wherever_it_stands() {
     for function in ReduceFunction::ALL {
-        for (extent, at) in [(1, 0), (5, 0), (5, 4), (40, 17), (700, 0), (700, 699), (70_000, 65_537)] {
+        for (extent, at) in
+            [(1, 0), (5, 0), (5, 4), (40, 17), (700, 0), (700, 699), (70_000, 65_537), (1024, 1023), (16_384, 200)]
+        {
             let mut x = vec![0.5f32; extent];
             x[at] = f32::NAN;
             let mut b = Builder::new(extent);
@@ -217,8 +223,22 @@ fn i32_sums_wrap() {
 
 #[test]
 fn argmax_takes_the_first_of_the_largest() {
-    let cases =
-        [(1, 1, 1), (1, 7, 1), (64, 10, 1), (3, 1000, 1), (5, 17, 3), (2, 3, 700), (600, 300, 1), (300, 5, 100)];
+    let cases = [
+        (1, 1, 1),
+        (1, 7, 1),
+        (64, 10, 1),
+        (3, 1000, 1),
+        (90, 3, 1),
+        (7, 16, 1),
+        (5, 31, 1),
+        (4, 1023, 1),
+        (4, 1024, 1),
+        (3, 2100, 1),
+        (5, 17, 3),
+        (2, 3, 700),
+        (600, 300, 1),
+        (300, 5, 100),
+    ];
     for (outer, extent, inner) in cases {
         for dtype in DType::ALL {
             // Few distinct values, so that there are ties.

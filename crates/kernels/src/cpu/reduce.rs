@@ -14,14 +14,14 @@ use arenagrad_graph::{AlignedVec, DType, Elements, ReduceFunction, StorageType};
 
 use super::ahead::Ahead;
 use super::buffer::{Operands, Parts, all_parts, typed_mut};
-use super::code::{StoredRegister, Translation};
+use super::code::{Code, StoredRegister, Translation};
 use super::elementwise::Elementwise;
 use super::interpret::{Accumulators, Outputs, Sources, run_block, run_prologue};
 use super::parallel;
 use super::processor::{Arch, Vectorise, detect, dispatch};
-use super::reducible::{Reducible, accumulate, combine, fill_identity, reduce_run};
+use super::reducible::{Folded, Reducible, accumulate, accumulate_columns, combine, fill_identity, reduce_run};
 use super::registers::{BLOCK, Bank, Register};
-use super::walk::Walk;
+use super::walk::{Walk, contiguous};
 use crate::cost;
 use crate::program::{Program, ProgramInput};
 use crate::view::{Axis, View};
@@ -54,6 +54,8 @@ struct ReduceScheme {
     translation: Translation,
     inputs: Vec<ProgramInput>,
     value: Register,
+    /// The input that is reduced, where nothing is computed of it before.
+    plain: Option<u32>,
     results: usize,
     way: Way,
 }
@@ -106,8 +108,9 @@ impl Reduce {
         let results = kept.iter().map(|axis| axis.extent).product();
         let way = choose_way(program.elements, kept, reduced, results);
         let tasks = parallel::tasks(cost::reduce(program, results));
-        let scheme =
-            ReduceScheme { arch: detect(), function, inputs: program.inputs.clone(), value, results, way, translation };
+        let inputs = program.inputs.clone();
+        let plain = plain_input(&translation, &inputs, value);
+        let scheme = ReduceScheme { arch: detect(), function, inputs, value, plain, results, way, translation };
         let first = program.inputs.len();
         let epilogue =
             epilogue.map(|epilogue| Elementwise::new(epilogue, first, BLOCK, stored.get(first..).unwrap_or_default()));
@@ -162,6 +165,13 @@ impl Reduce {
             },
         }
     }
+}
+
+/// The input whose elements are the program's values, if nothing else writes its memory meanwhile.
+fn plain_input(translation: &Translation, inputs: &[ProgramInput], value: Register) -> Option<u32> {
+    let [Code::Load { input, target, .. }] = translation.body.code[..] else { return None };
+    let is_value = target == value && !value.is_uniform() && inputs[input as usize].in_place.is_none();
+    is_value.then_some(input)
 }
 
 fn choose_way(elements: usize, kept: &[Axis], reduced: &[Axis], results: usize) -> Way {
@@ -352,8 +362,18 @@ impl ReduceScheme {
         if self.value.is_uniform() {
             Values::Uniform(bank.uniform::<T>(self.value))
         } else {
-            Values::Varying(&mut bank.varying_mut::<T>(self.value)[..length])
+            Values::Varying(bank.varying::<T>(self.value, length))
         }
+    }
+
+    /// The program's values at `start..start + length` where they stand in the buffer of an input, if they do side by side.
+    fn standing<'a, T: Reducible>(&self, sources: &Sources<'a>, start: usize, length: usize) -> Option<&'a [T]> {
+        let input = self.plain?;
+        if !sources.operands.buffer(input as usize).storage().is_native() {
+            return None;
+        }
+        let position = contiguous(&self.inputs[input as usize].view, start, length)?;
+        Some(&sources.input::<T>(input)[position..position + length])
     }
 
     fn divide_partitions<T: Reducible>(
@@ -390,22 +410,29 @@ impl ReduceScheme {
         let Way::DomainOrder { result } = &self.way else { panic!("partitions belong to the way in domain order") };
         let Partition { range, first, accumulators } = partition;
         fill_identity::<T>(self.function, accumulators);
+        let mut folded = [T::default(); BLOCK / 2];
         let mut walk = Walk::new(result, range.start);
+        let has_columns = matches!(result.axes(), [rows, columns] if rows.stride == 0 && columns.stride == 1);
         let mut start = range.start;
         while start < range.end {
             let length = BLOCK.min(range.end - start);
-            let values = self.values::<T>(bank, sources, parts, start, length);
+            let values = match self.standing(sources, start, length) {
+                Some(values) => Values::Varying(values),
+                None => self.values::<T>(bank, sources, parts, start, length),
+            };
+            let column = has_columns.then(|| start % accumulators.len());
             let (function, first) = (self.function, *first);
-            dispatch(self.arch, Accumulate { function, values, length, walk: &mut walk, first, accumulators });
+            let (walk, folded) = (&mut walk, &mut folded);
+            dispatch(self.arch, Accumulate { function, values, length, walk, column, first, accumulators, folded });
             start += length;
         }
     }
 }
 
-/// The values of a block, which a reduction may overwrite.
+/// The values of a block.
 enum Values<'a, T> {
     Uniform(T),
-    Varying(&'a mut [T]),
+    Varying(&'a [T]),
 }
 
 /// Combines the values of a block with the accumulators of the results that they belong to.
@@ -414,8 +441,11 @@ struct Accumulate<'a, 'b, T: Reducible> {
     values: Values<'a, T>,
     length: usize,
     walk: &'a mut Walk<'b>,
+    /// The column of the first value, where all results are columns of rows that follow one another.
+    column: Option<usize>,
     first: usize,
     accumulators: &'a mut [T::Total],
+    folded: &'a mut Folded<T>,
 }
 
 impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
@@ -424,22 +454,26 @@ impl<T: Reducible> Vectorise for Accumulate<'_, '_, T> {
 
     #[inline(always)]
     fn run<const FUSED: bool>(self) {
-        let Accumulate { function, values, length, walk, first, accumulators } = self;
-        let mut repeated;
+        let Accumulate { function, values, length, walk, column, first, accumulators, folded } = self;
+        let repeated;
         let values = match values {
             Values::Varying(values) => values,
             Values::Uniform(value) => {
                 repeated = [value; BLOCK];
-                &mut repeated[..]
+                &repeated[..length]
             }
         };
+        if let Some(column) = column {
+            accumulate_columns(function, (values, column), accumulators);
+            return;
+        }
         let mut done = 0;
         while done < length {
             let run = walk.next(length - done);
-            let values = &mut values[done..done + run.length];
+            let values = &values[done..done + run.length];
             let at = run.position - first;
             if run.stride == 0 {
-                accumulators[at] = reduce_run(function, values, accumulators[at]);
+                accumulators[at] = reduce_run(function, values, folded, accumulators[at]);
             } else {
                 accumulate(function, values, &mut accumulators[at..at + run.length]);
             }
