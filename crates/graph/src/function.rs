@@ -63,12 +63,14 @@ pub struct Context<'g> {
 }
 
 impl<'g> Context<'g> {
-    /// Keeps expressions: operands, the result, or anything computed on the way.
+    /// Keeps expressions: operands, the result, or anything computed on the way. They stay connected to what they were computed of: a
+    /// backward pass that differentiates ([`Expr::grad`], [`Graph::gradients`]) goes back through them, unless
+    /// [`Expr::stop_gradient`] of what was kept is used there.
     pub fn save_for_backward(&mut self, expressions: &[Expr<'g>]) {
         self.saved.extend_from_slice(expressions);
     }
 
-    /// What was kept, in order.
+    /// What was kept, in order, and connected to what it was computed of: see [`Context::save_for_backward`].
     pub fn saved(&self) -> &[Expr<'g>] {
         &self.saved
     }
