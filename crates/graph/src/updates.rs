@@ -26,6 +26,9 @@ impl Graph {
     /// Says what a state becomes when a training step is taken: every training plan over this graph that is made from now on
     /// updates it, and so does an evaluation whose session is told to update states. A second update of a state takes the place of the first: build it on [`Graph::latest`].
     ///
+    /// The next value is computed with the step, of what was there before it: of a trained parameter it reads the value before the optimiser's
+    /// update, so an average that is to follow the updated one is behind by a step.
+    ///
     /// What an optimiser trains has its next value from there: a session that is to train it refuses an update of it, unless the
     /// optimiser leaves it out (`freeze`). The counter of [`Graph::step`] is advanced by the step, or by the optimiser, whatever is said
     /// of it here.
@@ -72,7 +75,8 @@ impl Graph {
         }
     }
 
-    /// What a state is after the updates that were said so far: its next value, or itself.
+    /// What a state is after the updates that were said so far: its next value, or itself. What an optimiser makes of a
+    /// parameter is none of these: of a trained one this is the value before the step.
     #[track_caller]
     pub fn latest<'g>(&'g self, state: Expr<'g>) -> Expr<'g> {
         let Some(id) = state.raw() else { return state };
