@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use arenagrad::nn::Phase;
-use arenagrad::train::schedules::{Cosine, Linear, Schedule};
+use arenagrad::train::schedules::{Cosine, LinearRamp, Schedule};
 use arenagrad::{AdamW, Device, Error, FunctionId, Optimizer, Precision, Tensor, Trainer};
 use arenagrad_examples::language::{Corpus, Gpt, POSITIONS, Random, places, windows};
 use arenagrad_examples::precision_option::precision;
@@ -65,7 +65,7 @@ fn run(options: Options) -> Result<(), String> {
 
     // Up to 1e-3, then down to a tenth of it along a cosine.
     let fall = Cosine::new(options.steps.saturating_sub(WARM_UP).max(1)).floor(1e-4);
-    let schedule = Linear::new(1.0 / WARM_UP as f64, 1.0, WARM_UP - 1).then(WARM_UP, fall);
+    let schedule = LinearRamp::new(1.0 / WARM_UP as f64, 1.0, WARM_UP - 1).then(WARM_UP, fall);
     // Matrices decay; biases, and what scales and shifts in norms, do not.
     let optimizer = AdamW::new(1e-3).betas(0.9, 0.99).weight_decay(0.1).no_decay("*.bias").no_decay("*norm*");
     let optimizer = optimizer.schedule(schedule).clip_norm(1.0);

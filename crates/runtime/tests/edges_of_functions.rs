@@ -1,7 +1,7 @@
 //! Functions at infinite, vast and tiny elements and next to their corners: values, and derivatives that both modes agree on.
 
 use arenagrad::graph::Gelu;
-use arenagrad::train::schedules::{Constant, Cosine, Exponential, Linear, OneCycle, Step};
+use arenagrad::train::schedules::{Constant, Cosine, Exponential, LinearRamp, OneCycle, Step};
 use arenagrad::{DType, Device, Error, Expr, Graph, Init, Optimizer, Reduction, Session, Sgd};
 
 use crate::suite::devices::{devices, everywhere};
@@ -207,7 +207,7 @@ fn numbers_of_schedules_that_f32_does_not_hold() {
         ("a cycle's end", Box::new(base().schedule(tiny))),
         ("an exponential", Box::new(base().schedule(Exponential::new(1e300)))),
         ("a constant", Box::new(base().schedule(Constant::new(1e300, 5)))),
-        ("a line", Box::new(base().schedule(Linear::new(1e300, 1.0, 5)))),
+        ("a line", Box::new(base().schedule(LinearRamp::new(1e300, 1.0, 5)))),
         ("a floor", Box::new(base().schedule(Cosine::new(5).floor(1e300)))),
         ("steps", Box::new(base().schedule(Step::new(2).factor(1e300)))),
         ("a cycle", Box::new(base().schedule(OneCycle::new(5).constant_momentum().first_divisor(1e-300)))),

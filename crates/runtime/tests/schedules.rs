@@ -3,7 +3,7 @@
 use crate::optimisers::{lines, numbers};
 use crate::suite::devices::devices;
 use arenagrad::train::schedules::{
-    Chained, Constant, Cosine, CosineRestarts, Exponential, Linear, MultiStep, OneCycle, PlateauMode, Polynomial,
+    Chained, Constant, Cosine, CosineRestarts, Exponential, LinearRamp, MultiStep, OneCycle, PlateauMode, Polynomial,
     ReduceOnPlateau, Schedule, Step, from_fn,
 };
 use arenagrad::{Adagrad, Adam, DType, Device, Error, Expr, Graph, Init, NAdam, Optimizer, Session, Sgd};
@@ -28,8 +28,8 @@ fn schedules_give_what_pytorch_gives() {
         ("step_factor", &Step::new(3).factor(0.7)),
         ("multi_step", &MultiStep::new([4, 9, 9, 30]).factor(0.5)),
         ("exponential", &Exponential::new(0.93)),
-        ("linear", &Linear::new(1.0 / 3.0, 1.0, 5)),
-        ("linear_down", &Linear::new(1.0, 0.25, 17)),
+        ("linear", &LinearRamp::new(1.0 / 3.0, 1.0, 5)),
+        ("linear_down", &LinearRamp::new(1.0, 0.25, 17)),
         ("polynomial", &Polynomial::new(20)),
         ("polynomial_power", &Polynomial::new(30).power(2.5)),
         ("cosine", &Cosine::new(15)),
@@ -42,7 +42,7 @@ fn schedules_give_what_pytorch_gives() {
             &OneCycle::new(40).rise(0.4).linear().first_divisor(10.0).last_divisor(100.0).momentum(0.7, 0.9),
         ),
         ("one_cycle_three", &OneCycle::new(40).three_phases()),
-        ("warm_up_cosine", &Linear::new(0.1, 1.0, 10).then(10, Cosine::new(30).floor(0.01))),
+        ("warm_up_cosine", &LinearRamp::new(0.1, 1.0, 10).then(10, Cosine::new(30).floor(0.01))),
         ("sequence", &Constant::new(0.5, 3).then(6, Exponential::new(0.9)).then(20, Step::new(4).factor(0.5))),
         ("chained", &chained),
         ("inverse_root", &from_fn(|rate, count| rate / (count + 1.0).sqrt())),
@@ -79,7 +79,7 @@ fn schedules_give_what_pytorch_gives() {
 #[test]
 fn sequences_of_three_count_from_their_own_beginning() {
     // `then` of a sequence: the first two stand within, and the third begins at the whole count.
-    let three = Constant::new(0.5, 100).then(2, Constant::new(0.25, 100)).then(4, Linear::new(1.0, 0.0, 2));
+    let three = Constant::new(0.5, 100).then(2, Constant::new(0.25, 100)).then(4, LinearRamp::new(1.0, 0.0, 2));
     let rates = &along(&three, 8.0, 8, DType::F64, &Device::cpu())[0];
     assert_eq!(rates, &[4.0, 4.0, 2.0, 2.0, 8.0, 4.0, 0.0, 0.0]);
     let warm = Constant::new(1.0, 1).after_warm_up(4);
@@ -161,7 +161,7 @@ fn numbers_out_of_range() {
         (&|| Box::new(Step::new(2).factor(f64::NAN)), "factor"),
         (&|| Box::new(MultiStep::new([1]).factor(f64::INFINITY)), "factor"),
         (&|| Box::new(Exponential::new(-0.5)), "factor"),
-        (&|| Box::new(Linear::new(1.0, 0.0, 0)), "number of updates"),
+        (&|| Box::new(LinearRamp::new(1.0, 0.0, 0)), "number of updates"),
         (&|| Box::new(Polynomial::new(3).power(-1.0)), "power"),
         (&|| Box::new(Cosine::new(0)), "number of updates"),
         (&|| Box::new(Cosine::new(5).floor(-0.1)), "floor"),

@@ -35,7 +35,7 @@ pub struct Exponential {
 /// The base rate times a factor that goes evenly from one number to another over so many updates, and stays there: PyTorch's
 /// `LinearLR`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Linear {
+pub struct LinearRamp {
     start: f64,
     end: f64,
     updates: u64,
@@ -86,10 +86,10 @@ impl Exponential {
     }
 }
 
-impl Linear {
+impl LinearRamp {
     /// From the base rate times `start` to the base rate times `end` over `updates` updates. PyTorch's defaults are 1/3, 1 and 5.
     pub fn new(start: f64, end: f64, updates: impl Count) -> Self {
-        Linear { start, end, updates: updates.count() }
+        LinearRamp { start, end, updates: updates.count() }
     }
 }
 
@@ -140,7 +140,7 @@ impl Schedule for Exponential {
     }
 }
 
-impl Schedule for Linear {
+impl Schedule for LinearRamp {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
         require_held("schedule's start", self.start, base)?;
         require_held("schedule's end", self.end, base)?;

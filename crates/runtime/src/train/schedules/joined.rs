@@ -9,7 +9,7 @@ use crate::train::schedules::Schedule;
 
 /// One schedule, and another from a count of updates on: what [`Schedule::then`] makes.
 #[derive(Clone)]
-pub struct Sequential {
+pub struct Joined {
     first: Arc<dyn Schedule>,
     updates: u64,
     next: Arc<dyn Schedule>,
@@ -22,9 +22,9 @@ pub struct Chained {
     outer: Arc<dyn Schedule>,
 }
 
-impl Sequential {
+impl Joined {
     pub(super) fn new(first: Arc<dyn Schedule>, updates: u64, next: Arc<dyn Schedule>) -> Self {
-        Sequential { first, updates, next }
+        Joined { first, updates, next }
     }
 }
 
@@ -34,7 +34,7 @@ impl Chained {
     }
 }
 
-impl Schedule for Sequential {
+impl Schedule for Joined {
     fn rate<'g>(&self, base: Expr<'g>, count: Expr<'g>) -> Result<Expr<'g>, Error> {
         // Nothing comes before a first schedule of no updates, whose numbers may be none then.
         if self.updates == 0 {

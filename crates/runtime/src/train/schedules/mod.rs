@@ -32,8 +32,8 @@ mod plateau;
 
 pub use cosine::{Cosine, CosineRestarts};
 pub use count::Count;
-pub use decays::{Constant, Exponential, Linear, MultiStep, Polynomial, Step};
-pub use joined::{Chained, Sequential};
+pub use decays::{Constant, Exponential, LinearRamp, MultiStep, Polynomial, Step};
+pub use joined::{Chained, Joined};
 pub use one_cycle::OneCycle;
 pub use plateau::{PlateauMode, ReduceOnPlateau};
 
@@ -60,22 +60,22 @@ pub trait Schedule: Send + Sync {
     }
 
     /// This schedule after so many updates in which the rate grows evenly from 0 to the base rate: update `k`, counted from 0, has
-    /// `base k / updates`. What follows counts from 0 again. To start above 0, write it out: `Linear::new(0.1, 1.0, 100).then(100, rest)`.
-    fn after_warm_up(self, updates: impl Count) -> Sequential
+    /// `base k / updates`. What follows counts from 0 again. To start above 0, write it out: `LinearRamp::new(0.1, 1.0, 100).then(100, rest)`.
+    fn after_warm_up(self, updates: impl Count) -> Joined
     where
         Self: Sized + 'static,
     {
         let updates = updates.count();
-        Linear::new(0.0, 1.0, updates).then(updates, self)
+        LinearRamp::new(0.0, 1.0, updates).then(updates, self)
     }
 
     /// This schedule for so many updates, and `next` from then on, which counts from 0 and has the base rate for its own: PyTorch's
     /// `SequentialLR`.
-    fn then(self, updates: impl Count, next: impl Schedule + 'static) -> Sequential
+    fn then(self, updates: impl Count, next: impl Schedule + 'static) -> Joined
     where
         Self: Sized + 'static,
     {
-        Sequential::new(Arc::new(self), updates.count(), Arc::new(next))
+        Joined::new(Arc::new(self), updates.count(), Arc::new(next))
     }
 
     /// Both at once: what this schedule gives is the base rate of the other. Where both multiply the rate, so do they together, as
