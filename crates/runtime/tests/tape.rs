@@ -467,7 +467,14 @@ fn doubles_and_integers() {
     assert_eq!((i.item().unwrap(), i.dtype().unwrap()), (8.0, DType::I32));
     // A leaf of integers that is asked for a gradient has none, and says so.
     let (i, line) = (tape.leaf(7).requires_grad(), line!());
-    for error in [(&i + 1).backward(), (&i * &i).backward(), i.backward()].map(|result| result.unwrap_err()) {
+    let results = [
+        (&i + 1).backward(),
+        (&i * &i).backward(),
+        i.cast(DType::F32).square().backward(),
+        (i.cast(DType::F32) * &x).backward(),
+        i.backward(),
+    ];
+    for error in results.map(|result| result.unwrap_err()) {
         assert!(matches!(error, Error::GradientOfNoFloats { .. }), "{error}");
         let told = format!("{}:{line}: a leaf of shape [] is asked for a gradient, but it is i32", file!());
         assert!(error.to_string().starts_with(&told), "{error}");

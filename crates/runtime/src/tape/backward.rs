@@ -308,9 +308,8 @@ fn refuse_without_floats(tape: &Rc<Inner>, record: &Rc<Record>) -> Result<(), Er
 fn reach(tape: &Rc<Inner>, output: &Variable, origin: Origin) -> Result<Differentiated, Error> {
     usable(tape, output, origin)?;
     let record = output.record();
-    if !record.requires_grad() || record.is_leaf() {
-        refuse_without_floats(tape, record)?;
-    }
+    // Also of what requires gradients: a cast to floats passes on that they were asked for, and leads none back.
+    refuse_without_floats(tape, record)?;
     if !record.requires_grad() {
         return Err(Error::NoGradientRequired { variable: record.describe() });
     }
