@@ -105,12 +105,22 @@ fn rows_are_transformed_along_any_axis() {
             assert!(furthest < if dtype == DType::F32 { 2e-5 } else { 1e-13 }, "{device}: {furthest:e}");
         }
         // An axis of one element and rows of which there are none.
-        let [alone, empty] = computed(&device, dtype, &[4], &signal(4), |real, imaginary| {
+        let [alone, empty @ ..] = computed(&device, dtype, &[4], &signal(4), |real, imaginary| {
             let column = real.unsqueeze(1);
-            [column.fft(imaginary.unsqueeze(1), 1).1, column.slice(0, 0, 0).rfft(1).0]
+            let nothing = real.broadcast_to([3, 4]).slice(0, 0, 0);
+            let window = real.graph().hann_window(4, true, dtype);
+            let spectra = nothing.stft(window, 1, true);
+            [
+                column.fft(imaginary.unsqueeze(1), 1).1,
+                nothing.rfft(1).0,
+                nothing.ifft(nothing, 1).1,
+                nothing.irfft(nothing, 5, 1),
+                spectra.1,
+                spectra.0.istft(spectra.1, window, 1, true, None),
+            ]
         });
         assert_eq!(distance(&alone, &signal(4).1, 1.0), 0.0);
-        assert!(empty.is_empty());
+        assert!(empty.iter().all(Vec::is_empty));
     }
 }
 
@@ -211,14 +221,18 @@ fn windows_are_those_of_pytorch() {
             graph.blackman_window(3, true, dtype),
             graph.hann_window(1, false, dtype),
             graph.hann_window(0, true, dtype),
+            graph.hann_window(2, false, dtype),
+            graph.blackman_window(1, true, dtype),
         ];
         let found = Session::evaluate(&graph, &windows, &device).unwrap().run(&[]).unwrap();
-        let expected: [&[f64]; 5] = [
+        let expected: [&[f64]; 7] = [
             &[0.0, 0.3454915028125263, 0.9045084971874737, 0.9045084971874737, 0.3454915028125263],
             &[0.08, 0.77, 0.77, 0.08],
             &[0.0, 0.63, 0.63],
             &[1.0],
             &[],
+            &[0.0, 0.0],
+            &[1.0],
         ];
         for (found, expected) in found.iter().zip(expected) {
             assert!(distance(&found.to_f64_vec(), expected, 1.0) < 1e-7, "{device}: {found}");

@@ -122,3 +122,111 @@ fn a_tape_gives_views_that_a_loop_captures_their_gradients() {
     assert_eq!(of_view.transpose(0, 1).unwrap(), of_leaf);
     assert!(of_leaf.to_f64_vec().iter().all(|element| *element != 0.0), "{of_leaf}");
 }
+
+/// What goes on in a loop over `x` of shape `[steps, 2, 2]`, with what stood before it.
+type Built<'g> = Vec<Expr<'g>>;
+
+/// Loops of several kinds over `x`, and what their derivatives are taken by.
+fn loops<'g>(x: Expr<'g>, w: Expr<'g>, is_reversed: bool) -> Result<(Built<'g>, Built<'g>), Error> {
+    let g = x.graph();
+    let dtype = w.dtype()?;
+    let turned = w.t();
+    // A view of the very sequence, and one of an initial carry.
+    let (backwards, corner) = (x.flip(0), w.slice(0, 0, 1));
+    let places = g.literal([4], [3, 0, 2, 1]);
+    let (some, table) = (places.slice(0, 1, 3), w.flatten());
+    let options = ScanOptions { length: None, reverse: is_reversed };
+    let both = g.scan_with(options, &[w], &[x, backwards], |c, e| {
+        let next = (c[0].matmul(turned) + e[0].matmul(w) * 0.5 + e[1] * corner).tanh();
+        (vec![next], vec![table.gather(0, some) * next.flatten().slice(0, 0, 2)])
+    })?;
+    // The same view in a second loop, and within a loop of the body; what is captured is the next carry.
+    let nested = g.scan_with(options, &[w, turned], &[x], |c, e| {
+        let outer = e[0].t();
+        let three = ScanOptions { length: Some(3), reverse: false };
+        let inner =
+            g.scan_with(three, &[c[0]], &[], |c, _| (vec![(c[0].matmul(turned) + outer * corner).sin()], vec![]));
+        let inner = inner.map_or_else(|_| g.zeros([2, 2], dtype), |inner| inner.carries[0]);
+        (vec![inner, turned], vec![c[1] * inner])
+    })?;
+    let results = [both.carries, both.outputs, nested.carries, nested.outputs].concat();
+    Ok((results, vec![w, turned, backwards, corner, table, x]))
+}
+
+/// [`loops`], one step after the other.
+fn written_out<'g>(x: Expr<'g>, w: Expr<'g>, is_reversed: bool) -> Result<(Built<'g>, Built<'g>), Error> {
+    let g = x.graph();
+    let turned = w.t() * 1.0;
+    let (backwards, corner) = (x.flip(0) * 1.0, w.slice(0, 0, 1) * 1.0);
+    let table = w.flatten() * 1.0;
+    let steps = x.shape()?[0];
+    let order: Vec<usize> = if is_reversed { (0..steps).rev().collect() } else { (0..steps).collect() };
+    let (mut both, mut stacked) = (w, vec![g.zeros([2], w.dtype()?); steps]);
+    let (mut nested, mut kept, mut outputs) = (w, turned, vec![g.zeros([2, 2], w.dtype()?); steps]);
+    for place in order {
+        let (element, other) = (x.select_index(0, place), backwards.select_index(0, place));
+        both = (both.matmul(turned) + element.matmul(w) * 0.5 + other * corner).tanh();
+        let some = g.concat(&[table.slice(0, 0, 1), table.slice(0, 2, 3)], 0);
+        stacked[place] = some * both.flatten().slice(0, 0, 2);
+        for _ in 0..3 {
+            nested = (nested.matmul(turned) + element.t() * corner).sin();
+        }
+        outputs[place] = kept * nested;
+        kept = turned;
+    }
+    let join = |list: &[Expr<'g>], shape: &[usize]| match steps {
+        0 => g.zeros([&[0], shape].concat().as_slice(), DType::F64),
+        _ => g.stack(list, 0),
+    };
+    Ok((
+        vec![both, join(&stacked, &[2]), nested, kept, join(&outputs, &[2, 2])],
+        vec![w, turned, backwards, corner, table, x],
+    ))
+}
+
+#[test]
+fn loops_of_every_kind_capture_views() {
+    for (steps, is_reversed) in [(0, false), (1, false), (1, true), (4, false), (4, true)] {
+        let found = [true, false].map(|is_loop| {
+            let g = Graph::new();
+            let (x, w) = (g.input_of("x", [steps, 2, 2], DType::F64), g.input_of("w", [2, 2], DType::F64));
+            let (results, by) =
+                if is_loop { loops(x, w, is_reversed) } else { written_out(x, w, is_reversed) }.unwrap();
+            let sum = results.iter().map(|result| result.sin().sum(..)).reduce(|sum, one| sum + one).unwrap();
+            let first = g.gradients(&[sum], &[sum.ones_like()], &by).unwrap();
+            let squares = first.iter().map(|one| one.square().sum(..)).reduce(|sum, one| sum + one).unwrap();
+            let second = g.gradients(&[squares], &[squares.ones_like()], &by[..2]).unwrap();
+            let numbers = |shape: &[usize], factor: f64| {
+                let count: usize = shape.iter().product();
+                let elements = (0..count).map(|i| (factor * (i + 1) as f64).sin()).collect::<Vec<f64>>();
+                Tensor::new(shape, elements).unwrap()
+            };
+            let outputs = [results, first, second].concat();
+            let mut session = Session::evaluate(&g, &outputs, &Device::cpu()).unwrap();
+            session.run(&[("x", &numbers(&[steps, 2, 2], 0.9)), ("w", &numbers(&[2, 2], 0.4))]).unwrap()
+        });
+        for (number, (in_loop, in_steps)) in found[0].iter().zip(&found[1]).enumerate() {
+            assert!(
+                in_loop.allclose(in_steps, 1e-11, 1e-11).unwrap(),
+                "{steps} steps, reversed {is_reversed}, result {number}: {in_loop} and {in_steps}"
+            );
+        }
+    }
+}
+
+/// A handle of what a body made for itself is of nothing that could have a derivative of 0.
+#[test]
+fn what_a_body_made_for_itself_is_gone() {
+    let g = Graph::new();
+    let w = g.input("w", [2, 2]);
+    let held = std::cell::Cell::new(None);
+    let three = ScanOptions { length: Some(3), reverse: false };
+    let looped = g.scan_with(three, &[w], &[], |c, _| {
+        let turned = w.t();
+        held.set(Some(turned));
+        (vec![c[0].matmul(turned)], vec![])
+    });
+    let last = looped.unwrap().carries[0];
+    let error = last.sum(..).grad([held.get().unwrap()]).unwrap_err();
+    assert!(matches!(error, arenagrad::GraphError::StaleNode { .. }), "{error}");
+}

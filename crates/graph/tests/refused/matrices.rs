@@ -32,13 +32,13 @@ pub(super) fn of_matrices() -> Vec<(&'static str, Vec<Call>)> {
         fft: |o| o.x.fft(o.x, 2), |o| o.x.fft(o.row, 0), |o| o.x.fft(o.foreign, 0), |o| o.indices.fft(o.x, 0);
         ifft: |o| o.x.ifft(o.x, 2), |o| o.x.ifft(o.poisoned, 0), |o| o.x.ifft(o.indices, 0), |o| o.x.ifft(o.other, 0);
         irfft: |o| o.x.irfft(o.x, 0, 1), |o| o.x.irfft(o.x, 3, 2), |o| o.x.irfft(o.row, 3, 1), |o| o.x.irfft(o.foreign, 3, 1),
-            |o| o.row.irfft(o.row, usize::MAX, 0), |o| o.wide.irfft(o.wide, 3, 16);
+            |o| o.row.irfft(o.row, usize::MAX, 0), |o| o.row.irfft(o.row, (1 << 24) + 1, 0), |o| o.wide.irfft(o.wide, 3, 16);
         stft: |o| o.x.stft(o.x, 1, true), |o| o.x.stft(o.row, 0, false), |o| o.x.stft(o.long_row, 1, false), |o| o.column.stft(o.long_row, 1, true),
             |o| o.scalar.stft(o.row, 1, false), |o| o.x.stft(o.foreign_row, 1, true), |o| o.x.stft(o.index_row, 1, true);
         istft: |o| o.x.istft(o.x, o.row, 0, true, None), |o| o.x.istft(o.x, o.long_row, 1, true, None), |o| o.x.istft(o.other, o.row, 1, true, None),
             |o| o.row.istft(o.row, o.row, 1, true, None), |o| o.x.istft(o.x, o.foreign_row, 1, true, None), |o| o.x.istft(o.x, o.row, usize::MAX, true, None),
             |o| o.x.istft(o.x, o.row, 1, true, Some(usize::MAX));
-        hann_window: |o| o.g.hann_window(4, true, DType::I32), |o| o.g.hann_window(usize::MAX, true, DType::F32);
+        hann_window: |o| o.g.hann_window(4, true, DType::I32), |o| o.g.hann_window((1 << 24) + 1, true, DType::F32);
         hamming_window: |o| o.g.hamming_window(4, true, DType::Bool);
         blackman_window: |o| o.g.blackman_window(4, true, DType::Bool);
         cov: |o| o.x.cov(1.0, Some(o.labels), None), |o| o.x.cov(1.0, None, Some(o.index_row)),

@@ -1,7 +1,7 @@
 //! Clusters that read the same elements become one, so that these are read once.
 //!
 //! The gradient of a layer's bias sums what the next gradient is computed from; neither needs the other, so `cluster` had no reason to
-//! put them together; and two formulas of the same halves of a tensor, as of a rotation, have one pass over it in common. Clusters of one rank have no path
+//! put them together; and `x cos - y sin` and `x sin + y cos` of two slices x and y of one tensor have one pass over these in common. Clusters of one rank have no path
 //! between them and can always be merged. They are if they read one tensor in order, or through one view, over domains that fit together, and if
 //! one kernel can bind all that both read and write.
 

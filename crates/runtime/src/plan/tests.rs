@@ -135,6 +135,18 @@ fn a_result_that_several_values_lead_back_to_is_stored_in_their_place() {
     });
 }
 
+/// Two formulas read the same two slices; a bias that is spread is no reason to go together.
+#[test]
+fn what_reads_the_same_slices_has_one_pass_over_them() {
+    check("same_slices", |g| {
+        let (x, w) = (g.input("x", [32, 64]), parameter(g, "w", [64, 48]));
+        let z = x.matmul(w);
+        let (a, b) = (z.slice(1, 0, 24), z.slice(1, 24, 48));
+        let (y, v, bias) = (g.input("y", [32, 24]), g.input("v", [32, 24]), g.input("bias", [24]));
+        vec![a.tanh() - b, a + b.tanh(), y + bias, v * bias].into()
+    });
+}
+
 #[test]
 fn more_than_a_kernel_can_bind_is_cut() {
     check("limits", |g| {

@@ -92,9 +92,10 @@ pub(super) fn absorb(
     let (body, places) = Body::cut(&step, &cut)?;
     let mut places = places.into_iter();
     let result = |result: &ScanResult| match result {
-        ScanResult::Final(_) => *result,
-        ScanResult::Stacked(place) => ScanResult::Stacked(places.next().unwrap_or(*place)),
+        ScanResult::Final(_) => Some(*result),
+        ScanResult::Stacked(_) => places.next().map(ScanResult::Stacked),
     };
-    let wanted = wanted.iter().map(result).collect();
+    // A body has a place for each of what is stacked.
+    let wanted = wanted.iter().filter_map(result).collect();
     Ok(Some(Absorbed { body, operands: [entering, &sources].concat(), wanted }))
 }
