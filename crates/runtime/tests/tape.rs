@@ -471,7 +471,7 @@ fn doubles_and_integers() {
         (&i + 1).backward(),
         (&i * &i).backward(),
         i.cast(DType::F32).square().backward(),
-        (i.cast(DType::F32) * &x).backward(),
+        (i.cast(DType::F64) * &x).backward(),
         i.backward(),
     ];
     for error in results.map(|result| result.unwrap_err()) {
