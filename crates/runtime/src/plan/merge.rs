@@ -22,11 +22,14 @@ const MOST_MEMBERS: usize = 64;
 /// of one tensor would otherwise all be held against one another.
 const MOST_MISFITS: usize = 16;
 
+/// Views of a buffer, none for the buffer as it is, each with the place of its readers.
+type PlacesOfViews = SmallVec<[(Option<Layout>, usize); 1]>;
+
 /// Merges what can be in kernels of so many bindings. What a cluster computes again counts as read from where that leads.
 pub(crate) fn merge(entries: &[Entry], clusters: &mut Clusters, storage: &Storage, bindings: usize) {
     let mut readers: Vec<SmallVec<[u32; 4]>> = Vec::new();
     // Those who read a buffer as it is, and through each view of it. Thousands of slices of one buffer begin at places of their own.
-    let mut places_of: HashMap<(u32, usize, usize), SmallVec<[(Option<Layout>, usize); 1]>> = HashMap::new();
+    let mut places_of: HashMap<(u32, usize, usize), PlacesOfViews> = HashMap::new();
     for (number, cluster) in clusters.list.iter().enumerate() {
         if cluster.anchor.is_some() || cluster.members.len() > MOST_MEMBERS || cluster.domain.is_irregular {
             continue;
