@@ -87,6 +87,17 @@ pub enum GraphError {
         to_elements: usize,
     },
 
+    #[error("{origin}: {op}: {operand} of shape {shape} has {elements} elements, which {extents:?} does not divide")]
+    NotDivided {
+        origin: Origin,
+        op: &'static str,
+        operand: String,
+        shape: Shape,
+        elements: usize,
+        /// What the caller wrote, with its -1.
+        extents: Vec<isize>,
+    },
+
     #[error(
         "{origin}: {op}: axis {axis} of {operand} has {extent} elements, so {start}..{end} is out of range (shape {shape})"
     )]
@@ -180,6 +191,24 @@ pub enum GraphError {
         logits: String,
         logits_shape: Shape,
         label_shape: Shape,
+    },
+
+    #[error(
+        "{origin}: {op}: axis {axis} of {logits} of shape {logits_shape} is taken for the classes, so labels of shape {expected} are needed, \
+         but {labels} is {labels_shape}{}",
+        fitting.map_or_else(String::new, |axis| format!("; `class_axis: Some({axis})` of `CrossEntropy` would fit them"))
+    )]
+    ClassAxis {
+        origin: Origin,
+        op: &'static str,
+        logits: String,
+        logits_shape: Shape,
+        axis: usize,
+        expected: Shape,
+        labels: String,
+        labels_shape: Shape,
+        /// Another axis without which the logits have the shape of the labels; -1 is the last one.
+        fitting: Option<isize>,
     },
 
     #[error("{origin}: {op}: {groups} groups do not divide the {channels} {what} of {operand} of shape {shape}")]
@@ -426,6 +455,7 @@ impl GraphError {
             | GraphError::Rank { op, .. }
             | GraphError::MatrixShape { op, .. }
             | GraphError::Reshape { op, .. }
+            | GraphError::NotDivided { op, .. }
             | GraphError::Range { op, .. }
             | GraphError::Extent { op, .. }
             | GraphError::Heads { op, .. }
@@ -438,6 +468,7 @@ impl GraphError {
             | GraphError::Argument { op, .. }
             | GraphError::Number { op, .. }
             | GraphError::Targets { op, .. }
+            | GraphError::ClassAxis { op, .. }
             | GraphError::Groups { op, .. }
             | GraphError::Channels { op, .. }
             | GraphError::Kernel { op, .. }

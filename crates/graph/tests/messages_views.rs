@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arenagrad_graph::function::{Context, Function};
 use arenagrad_graph::nn::{Embedding, Layer, Linear, Phase};
-use arenagrad_graph::{DType, Expr, Graph, PoissonNll, Reduction, ScanOptions};
+use arenagrad_graph::{CrossEntropy, DType, Expr, Graph, PoissonNll, Reduction, ScanOptions};
 
 use crate::told::says;
 
@@ -142,4 +142,44 @@ fn indices_that_stand_in_the_graph_are_checked_through_parts() {
     assert!(table.slice(0, 0, 4).cross_entropy(g.iota([8], 0).slice(0, 0, 4)).id().is_ok());
     let _ = table.cross_entropy(g.iota([8], 0));
     says(&g, "cross_entropy: index 4 at position 4 is outside 0..4");
+}
+
+#[test]
+fn a_view_is_told_with_the_extents_as_written() {
+    let g = Graph::new();
+    let x = g.input("x", [2, 4]);
+    let _ = x.view([-1, 3]);
+    says(&g, "view: \"x\" of shape [2, 4] has 8 elements, which [-1, 3] does not divide");
+    let _ = x.view([5, -1, 3]);
+    says(&g, "view: \"x\" of shape [2, 4] has 8 elements, which [5, -1, 3] does not divide");
+}
+
+#[test]
+fn labels_of_another_shape_tell_of_the_class_axis() {
+    let g = Graph::new();
+    let (y, l) = (g.input("y", [2, 5, 7]), g.input_of("l", [2, 5], DType::I32));
+    let taken = |axis, needed| {
+        format!(
+            "axis {axis} of \"y\" of shape [2, 5, 7] is taken for the classes, so labels of shape {needed} are needed, but "
+        )
+    };
+    let _ = y.cross_entropy(l);
+    says(
+        &g,
+        &format!(
+            "cross_entropy: {}\"l\" is [2, 5]; `class_axis: Some(-1)` of `CrossEntropy` would fit them",
+            taken(1, "[2, 7]")
+        ),
+    );
+    let options = CrossEntropy { class_axis: Some(-1), ..CrossEntropy::default() };
+    let _ = y.cross_entropy_with(g.input_of("first", [5, 7], DType::I32), options);
+    says(
+        &g,
+        &format!(
+            "cross_entropy_with: {}\"first\" is [5, 7]; `class_axis: Some(0)` of `CrossEntropy` would fit them",
+            taken(2, "[2, 5]")
+        ),
+    );
+    let _ = y.cross_entropy_with(g.input_of("none", [3], DType::I32), options);
+    says(&g, &format!("cross_entropy_with: {}\"none\" is [3]", taken(2, "[2, 5]")));
 }

@@ -209,9 +209,24 @@ impl<'g> Expr<'g> {
         let sample_shape = shape.without([axis].into_iter().collect());
         let Some(label_shape) = labels.read(op, origin, |_, node| node.shape.clone()) else { return poisoned };
         if label_shape != sample_shape {
-            let (lhs, rhs) = (format!("{} without its class axis", self.describe()), labels.describe());
-            let (lhs_shape, rhs_shape) = (sample_shape, label_shape);
-            return self.fail(GraphError::ShapesDiffer { origin, op, lhs, lhs_shape, rhs, rhs_shape });
+            let fits = |axis: &usize| shape.without([*axis].into_iter().collect()) == label_shape;
+            let last = shape.rank().saturating_sub(1);
+            // Of logits [n, classes] the other axis is that of the samples.
+            let others = if shape.rank() > 2 { 0..shape.rank() } else { 0..0 };
+            let fitting = others.rev().find(fits).map(|axis| if axis == last { -1 } else { axis as isize });
+            let (logits, logits_shape, expected) = (self.describe(), shape, sample_shape);
+            let (labels, labels_shape) = (labels.describe(), label_shape);
+            return self.fail(GraphError::ClassAxis {
+                origin,
+                op,
+                logits,
+                logits_shape,
+                axis,
+                expected,
+                labels,
+                labels_shape,
+                fitting,
+            });
         }
         let Some(range) = labels.checked_labels(op, classes, options.ignore_index) else { return poisoned };
 

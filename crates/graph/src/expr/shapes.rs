@@ -39,13 +39,17 @@ impl<'g> Expr<'g> {
         if let Some(&extent) = extents.iter().find(|extent| **extent < -1) {
             return refused(extent, "0 or more, or -1 for what is left");
         }
-        let Some(elements) = self.read("view", origin, |_, node| node.shape.elements()) else { return self };
+        let Some(from) = self.read("view", origin, |_, node| node.shape.clone()) else { return self };
+        let elements = from.elements();
         let known: Shape = extents.iter().filter_map(|&extent| usize::try_from(extent).ok()).collect();
         let left = match extents.len() - known.rank() {
             0 => 0,
             1 => match known.checked_elements() {
                 Some(0) => return refused(-1, "a number beside an extent of 0"),
-                // Where it does not divide, the mistake is told by a shape of another number of elements.
+                Some(known) if elements % known != 0 => {
+                    let (op, operand, extents) = ("view", self.describe(), extents.to_vec());
+                    return self.fail(GraphError::NotDivided { origin, op, operand, shape: from, elements, extents });
+                }
                 Some(known) => elements / known,
                 None => 1,
             },
