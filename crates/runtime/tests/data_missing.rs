@@ -1,6 +1,6 @@
 //! Missing numbers filled by what was fitted to training data, and archives of arrays that are read one by one.
 
-use arenagrad::data::{Csv, DataError, Dataset, Fill, Imputation, Missing, Npz, Per, read_npz, write_npz};
+use arenagrad::data::{Categories, Csv, DataError, Dataset, Fill, Imputation, Missing, Npz, Per, read_npz, write_npz};
 use arenagrad::{DType, Error, Tensor};
 
 fn set(x: Tensor) -> Dataset {
@@ -98,4 +98,29 @@ fn arrays_of_an_archive_are_read_one_by_one() {
     assert!(matches!(Npz::open(&path), Err(Error::Data(DataError::Archive { .. }))));
     std::fs::remove_file(&path).unwrap();
     assert!(matches!(Npz::open(&path), Err(Error::File { .. })));
+}
+
+#[test]
+fn a_missing_category_is_one_of_its_own() {
+    const TEXT: &str = "area,street\n1,Pave\nNA,\n3,Grvl\n4,NA\n";
+    let csv = Csv::new().features("x", ["area"]).categories("street", "street").missing(Missing::Nan);
+    let error = csv.parse(TEXT).unwrap_err().to_string();
+    assert!(error.contains("`missing_category`") && error.contains("`missing_texts`"), "{error}");
+    let csv = csv.missing_category("missing");
+    let table = csv.parse(TEXT).unwrap();
+    let street = table.categories("street").unwrap();
+    assert_eq!(street.names(), ["Grvl", "NA", "Pave", "missing"]);
+    assert_eq!(table.data.column("street").unwrap().as_slice::<i32>().unwrap(), [2, 3, 0, 1]);
+    assert!(table.data.column("x").unwrap().to_f64_vec()[1].is_nan());
+    // The texts say what is missing, and rows without a number are left out while those without a category are not.
+    let csv = csv.missing_texts(["NA", ""]).missing(Missing::DropRow);
+    let table = csv.parse(TEXT).unwrap();
+    assert_eq!(table.categories("street").unwrap().names(), ["Grvl", "Pave", "missing"]);
+    assert_eq!(table.data.column("street").unwrap().as_slice::<i32>().unwrap(), [1, 0, 2]);
+    // Of known categories it must be one.
+    let known = |known| Csv::new().known_categories("street", "street", known).missing_category("missing");
+    let found = known(street).parse("street\n\"\"\nPave\n").unwrap();
+    assert_eq!(found.data.column("street").unwrap().as_slice::<i32>().unwrap(), [3, 2]);
+    let error = known(&Categories::new(["Pave"])).parse("street\n\"\"\n").unwrap_err().to_string();
+    assert!(error.ends_with("\"missing\" is none of the 1 categories that are known"), "{error}");
 }

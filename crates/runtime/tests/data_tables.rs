@@ -73,8 +73,8 @@ fn missing_numbers_are_as_the_caller_says() {
     assert_eq!(integers(&csv.parse("c,n\na,\nb,NA\n").unwrap(), "n"), [7, 7]);
     assert_eq!(
         refused(csv.parse("c,n\n,1\n")).to_string(),
-        "text:2: column \"c\": the value is missing (\"\"), and 7, which is to take its place, is not a category; Missing::DropRow leaves \
-         the row out"
+        "text:2: column \"c\": the category is missing (\"\"); `missing_category` makes one of such, Missing::DropRow leaves their rows \
+         out, and `missing_texts` says which texts stand for a missing value"
     );
     for (missing, value) in [
         (Missing::Value(0.5), "0.5"),

@@ -101,6 +101,7 @@ pub struct Csv {
     comment: Option<u8>,
     missing: Missing,
     missing_texts: Option<Vec<String>>,
+    missing_category: Option<String>,
     dtype: DType,
     wanted: Vec<(String, Kind)>,
 }
@@ -115,9 +116,9 @@ impl Csv {
     /// Commas between cells, a header in the first line, no comments; nothing is read of it yet.
     #[must_use]
     pub fn new() -> Self {
-        let (missing, missing_texts) = (Missing::Refuse, None);
+        let (missing, missing_texts, missing_category) = (Missing::Refuse, None, None);
         let (delimiter, has_header, comment, dtype) = (b',', true, None, DType::F32);
-        Csv { delimiter, has_header, comment, missing, missing_texts, dtype, wanted: Vec::new() }
+        Csv { delimiter, has_header, comment, missing, missing_texts, missing_category, dtype, wanted: Vec::new() }
     }
 
     /// A tensor `[n, k]` of the numbers of `k` columns, in f32 unless [`Csv::f64`] is said.
@@ -174,7 +175,7 @@ impl Csv {
     }
 
     /// What becomes of numbers that are missing; [`Missing::Refuse`] by default. A category that is missing is an error, but for
-    /// [`Missing::DropRow`], and so is an integer that would become NaN or a number that is none.
+    /// [`Missing::DropRow`] and [`Csv::missing_category`], and so is an integer that would become NaN or a number that is none.
     #[must_use]
     pub fn missing(mut self, missing: Missing) -> Self {
         self.missing = missing;
@@ -186,6 +187,27 @@ impl Csv {
     #[must_use]
     pub fn missing_texts(mut self, texts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.missing_texts = Some(texts.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Categories that are missing are a category of their own, which is called `name`; by default they are an error, or their row is
+    /// left out ([`Csv::missing`]). A cell in which this name stands is of the same category. (pandas' `get_dummies(dummy_na=True)`.)
+    ///
+    /// Where [`Csv::known_categories`] are given, `name` must be among them.
+    ///
+    /// ```
+    /// use arenagrad::data::{Csv, Missing};
+    ///
+    /// let csv = Csv::new().features("x", ["area"]).categories("alley", "alley");
+    /// let csv = csv.missing(Missing::Nan).missing_texts(["NA"]).missing_category("missing");
+    /// let table = csv.parse("area,alley\n50,gravel\nNA,NA\n70,paved\n")?;
+    /// assert_eq!(table.data.column("alley")?.as_slice::<i32>()?, [0, 1, 2]);
+    /// assert_eq!(table.categories("alley").and_then(|alley| alley.name(1)), Some("missing"));
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    #[must_use]
+    pub fn missing_category(mut self, name: impl Into<String>) -> Self {
+        self.missing_category = Some(name.into());
         self
     }
 
@@ -264,7 +286,8 @@ impl Csv {
                 }
             }
             if let Some(layout) = &layout {
-                let options = Cells { missing: self.missing, texts: self.missing_texts.as_deref(), dtype: self.dtype };
+                let (texts, category) = (self.missing_texts.as_deref(), self.missing_category.as_deref());
+                let options = Cells { missing: self.missing, texts, category, dtype: self.dtype };
                 collected.add(layout, &record, &options).map_err(|(place, problem)| {
                     let column = layout.called(place).to_string();
                     Error::from(DataError::Cell { path: path.to_owned(), line, column, problem })
@@ -326,6 +349,8 @@ fn ends_of_lines(cell: &[u8]) -> u64 {
 pub(super) struct Cells<'a> {
     missing: Missing,
     texts: Option<&'a [String]>,
+    /// The category of those that are missing, if they have one.
+    category: Option<&'a str>,
     dtype: DType,
 }
 
@@ -374,17 +399,17 @@ impl Cells<'_> {
         }
     }
 
-    /// Whether a category is there; false if the row is left out.
-    pub(super) fn has_category(&self, text: &str) -> Result<bool, CellProblem> {
+    /// The name of a category, or nothing if the row is left out.
+    pub(super) fn category<'b>(&'b self, text: &'b str) -> Result<Value<&'b str>, CellProblem> {
         if !self.is_missing(text, false) {
-            return Ok(true);
+            return Ok(Value::Is(text));
         }
-        const EXPECTED: &str = "a category; Missing::DropRow leaves the row out";
-        match self.missing {
-            Missing::DropRow => Ok(false),
-            Missing::Refuse => Err(CellProblem::Missing { text: text.to_owned() }),
-            Missing::Nan => replaced(text, f64::NAN, EXPECTED),
-            Missing::Value(value) => replaced(text, value, EXPECTED),
+        match (self.category, self.missing) {
+            (Some(category), _) => Ok(Value::Is(category)),
+            (None, Missing::DropRow) => Ok(Value::DropRow),
+            (None, Missing::Refuse | Missing::Nan | Missing::Value(_)) => {
+                Err(CellProblem::MissingCategory { text: text.to_owned() })
+            }
         }
     }
 

@@ -189,15 +189,16 @@ impl Cellwise {
                 Value::DropRow => return Ok(false),
             },
             Cellwise::Categories { numbers, categories, is_known } => {
-                if !cells.has_category(text)? {
-                    return Ok(false);
-                }
+                let name = match cells.category(text)? {
+                    Value::Is(name) => name,
+                    Value::DropRow => return Ok(false),
+                };
                 let number = if *is_known {
                     let known = categories.len();
-                    let unknown = || CellProblem::UnknownCategory { text: text.to_owned(), known };
-                    categories.number(text).ok_or_else(unknown)?
+                    let unknown = || CellProblem::UnknownCategory { text: name.to_owned(), known };
+                    categories.number(name).ok_or_else(unknown)?
                 } else {
-                    categories.add(text)
+                    categories.add(name)
                 };
                 numbers.push(number);
             }

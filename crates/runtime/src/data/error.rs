@@ -185,6 +185,13 @@ pub enum CellProblem {
     #[error("the value is missing ({}), and {}, which is to take its place, is not {expected}", cut(.text), short(*.value))]
     Replacement { text: String, value: f64, expected: &'static str },
 
+    #[error(
+        "the category is missing ({}); `missing_category` makes one of such, Missing::DropRow leaves their rows out, and `missing_texts` says \
+         which texts stand for a missing value",
+        cut(.text)
+    )]
+    MissingCategory { text: String },
+
     #[error("{} is none of the {known} categories that are known", cut(.text))]
     UnknownCategory { text: String, known: usize },
 
