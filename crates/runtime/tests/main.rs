@@ -45,6 +45,7 @@ mod fit_folder;
 mod fit_kinds;
 mod fourier;
 mod fusion;
+pub mod glob_imports;
 mod group;
 mod group_deterministic;
 #[cfg(feature = "fit")]
