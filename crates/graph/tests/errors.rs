@@ -39,7 +39,7 @@ fn shapes_that_disagree() {
     let _ = x.cross_entropy(g.input_of("labels", [63], DType::I32));
     says(
         &g,
-        "cross_entropy: axis 1 of \"x\" of shape [64, 10] is taken for the classes, so labels of shape [64] are needed, but \"labels\" is [63]",
+        "cross_entropy: axis 1 of \"x\" of shape [64, 784] is taken for the classes, so labels of shape [64] are needed, but \"labels\" is [63]",
     );
     let rest = "\"gain\" is [10], what it is applied to along its axes is [784]";
     let _ = x.layer_norm(1, Some(g.input("gain", [10])), None, 1e-5);
