@@ -194,8 +194,9 @@ pub enum GraphError {
     },
 
     #[error(
-        "{origin}: {op}: axis {axis} of {logits} of shape {logits_shape} is taken for the classes, so labels of shape {expected} are needed, \
+        "{origin}: {op}: axis {axis} of {logits} of shape {logits_shape} is taken for the classes, so labels of shape {} are needed, \
          but {labels} is {labels_shape}{}",
+        logits_shape.without([*axis].into_iter().collect()),
         fitting.map_or_else(String::new, |axis| format!("; `class_axis: Some({axis})` of `CrossEntropy` would fit them"))
     )]
     ClassAxis {
@@ -204,7 +205,6 @@ pub enum GraphError {
         logits: String,
         logits_shape: Shape,
         axis: usize,
-        expected: Shape,
         labels: String,
         labels_shape: Shape,
         /// Another axis without which the logits have the shape of the labels; -1 is the last one.

@@ -3,6 +3,7 @@
 //! There is nothing to run: a name that two of these modules have does not compile. The root of the crate is not among them, since its trait
 //! `Position` has the name of the place of a run in the data, `data::Position`.
 
+/// All of them.
 pub mod together {
     #![deny(ambiguous_glob_reexports)]
     #![allow(unused_imports)]

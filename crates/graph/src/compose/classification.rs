@@ -214,7 +214,7 @@ impl<'g> Expr<'g> {
             // Of logits [n, classes] the other axis is that of the samples.
             let others = if shape.rank() > 2 { 0..shape.rank() } else { 0..0 };
             let fitting = others.rev().find(fits).map(|axis| if axis == last { -1 } else { axis as isize });
-            let (logits, logits_shape, expected) = (self.describe(), shape, sample_shape);
+            let (logits, logits_shape) = (self.describe(), shape);
             let (labels, labels_shape) = (labels.describe(), label_shape);
             return self.fail(GraphError::ClassAxis {
                 origin,
@@ -222,7 +222,6 @@ impl<'g> Expr<'g> {
                 logits,
                 logits_shape,
                 axis,
-                expected,
                 labels,
                 labels_shape,
                 fitting,
