@@ -16,7 +16,7 @@ pub(crate) fn assert_every_file_is_listed(package: &str) {
         if name == "main" || path.extension().is_none_or(|extension| extension != "rs") {
             continue;
         }
-        let is_module = program.lines().any(|line| line == format!("mod {name};"));
+        let is_module = program.lines().any(|line| line.strip_prefix("pub ").unwrap_or(line) == format!("mod {name};"));
         let is_program = manifest.lines().any(|line| line == format!("path = \"tests/{name}.rs\""));
         assert!(
             is_module != is_program,
