@@ -44,7 +44,8 @@ impl Graph {
     /// The results are the last carries, and each output stacked along a new first axis. A sequence of shape `[steps, ..]` has elements of shape `[..]`; without
     /// elements the initial carries come back, and stacks of extent 0. The body may use other expressions of the graph, weights among them, and
     /// layers: what it declares is declared once, for all steps. Indices that are elements of a sequence are not checked on the host: one
-    /// out of range gives NaN. An input of indices that the body uses as it is, the same in each step, is checked at each run.
+    /// out of range gives NaN. An input of indices that the body uses as it is, the same in each step, is checked at each run. Handles of what
+    /// depends on carries or elements, and of views and constants that the body made, are stale afterwards. By what stood before there are derivatives, whatever it is.
     ///
     /// The plan of a loop has as many steps for two elements as for a million. Both modes of differentiation give loops, which can be
     /// differentiated again; reverse mode keeps of each step what it needs. What of the body no carry goes into, or no next carry
