@@ -18,5 +18,7 @@ pub(crate) mod scan;
 mod shares;
 mod span;
 mod substitute;
+mod with_respect_to;
 
 pub use jacobian::Mode;
+pub use with_respect_to::WithRespectTo;

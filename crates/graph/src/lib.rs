@@ -84,7 +84,7 @@ mod with_values;
 
 pub use aligned::AlignedVec;
 pub use arena::Graph;
-pub use autodiff::Mode;
+pub use autodiff::{Mode, WithRespectTo};
 pub use bf16::Bf16;
 pub use body::{Body, ScanResult};
 pub use compose::{

@@ -37,6 +37,20 @@ pub struct Scanned<'g> {
     pub outputs: Vec<Expr<'g>>,
 }
 
+/// Why there is no loop.
+enum Mistake<E> {
+    /// What the loop is given, or the body of it.
+    OfLoop(GraphError),
+    /// What the body says itself.
+    OfBody(E),
+}
+
+impl<E> From<GraphError> for Mistake<E> {
+    fn from(error: GraphError) -> Self {
+        Mistake::OfLoop(error)
+    }
+}
+
 impl Graph {
     /// Applies `body` to the elements of `sequences` along their first axes, one after the other: `jax.lax.scan`.
     ///
@@ -102,20 +116,54 @@ impl Graph {
         sequences: &[Expr<'g>],
         body: impl FnOnce(&[Expr<'g>], &[Expr<'g>]) -> (Vec<Expr<'g>>, Vec<Expr<'g>>),
     ) -> Result<Scanned<'g>, GraphError> {
-        let origin = self.origin_or(Origin::here());
-        self.check()?;
-        let result = self.attempt(|| self.scan_at(options, initial, sequences, body, origin));
-        result.map_err(|error| self.in_method(error))
+        let body = |carries: &[Expr<'g>], elements: &[Expr<'g>]| Ok::<_, GraphError>(body(carries, elements));
+        self.try_scan(options, initial, sequences, body)
     }
 
-    fn scan_at<'g>(
+    /// [`Graph::scan_with`] for a body that may fail, as one does that takes gradients or loops itself: its error is that of the loop, and nothing is left in the
+    /// graph.
+    ///
+    /// ```
+    /// use arenagrad_graph::{Graph, GraphError, ScanOptions};
+    ///
+    /// let g = Graph::new();
+    /// let (start, rate) = (g.input("start", [3]), g.input("rate", []));
+    /// let options = ScanOptions { length: Some(10), ..ScanOptions::default() };
+    /// // Ten steps downhill, in each of which the body differentiates.
+    /// let descended = g.try_scan(options, &[start], &[], |carries, _| {
+    ///     let x = carries[0];
+    ///     let loss = (x.square() - 2.0).square().sum(..);
+    ///     let [slope] = loss.grad([x])?;
+    ///     Ok::<_, GraphError>((vec![x - rate * slope], vec![loss]))
+    /// })?;
+    /// assert_eq!(descended.outputs[0].shape()?.dims(), &[10]);
+    /// # Ok::<(), GraphError>(())
+    /// ```
+    #[track_caller]
+    pub fn try_scan<'g, E: From<GraphError>>(
         &'g self,
         options: ScanOptions,
         initial: &[Expr<'g>],
         sequences: &[Expr<'g>],
-        body: impl FnOnce(&[Expr<'g>], &[Expr<'g>]) -> (Vec<Expr<'g>>, Vec<Expr<'g>>),
+        body: impl FnOnce(&[Expr<'g>], &[Expr<'g>]) -> Result<(Vec<Expr<'g>>, Vec<Expr<'g>>), E>,
+    ) -> Result<Scanned<'g>, E> {
+        let origin = self.origin_or(Origin::here());
+        self.check()?;
+        let result = self.attempt(|| self.scan_at(options, initial, sequences, body, origin));
+        result.map_err(|error| match error {
+            Mistake::OfLoop(error) => self.in_method(error).into(),
+            Mistake::OfBody(error) => error,
+        })
+    }
+
+    fn scan_at<'g, E>(
+        &'g self,
+        options: ScanOptions,
+        initial: &[Expr<'g>],
+        sequences: &[Expr<'g>],
+        body: impl FnOnce(&[Expr<'g>], &[Expr<'g>]) -> Result<(Vec<Expr<'g>>, Vec<Expr<'g>>), E>,
         origin: Origin,
-    ) -> Result<Scanned<'g>, GraphError> {
+    ) -> Result<Scanned<'g>, Mistake<E>> {
         let initial_ids = self.own(initial, origin)?;
         let sequence_ids = self.own(sequences, origin)?;
         let length = self.steps(options, &sequence_ids, origin)?;
@@ -136,7 +184,7 @@ impl Graph {
             let shape = node.shape.iter().skip(1).copied().collect();
             elements.push(self.standing_for(Role::Element(number), (&shape, node.dtype), origin)?.1);
         }
-        let (next, outputs) = body(&carries, &elements);
+        let (next, outputs) = body(&carries, &elements).map_err(Mistake::OfBody)?;
         self.check()?;
         self.at(origin, || self.require_mark(start, "scan"))?;
         let (updates, draws) = {
@@ -152,7 +200,7 @@ impl Graph {
             ),
         ] {
             if is_done {
-                return Err(GraphError::OnceInside { origin, op: "scan", what, instead });
+                return Err(GraphError::OnceInside { origin, op: "scan", what, instead }.into());
             }
         }
         let (next, outputs) = (self.own(&next, origin)?, self.own(&outputs, origin)?);

@@ -53,6 +53,7 @@ mod symbolic_values;
 mod text;
 mod told;
 mod widen;
+mod with_respect_to;
 mod with_values;
 
 #[test]

@@ -55,6 +55,52 @@ fn loops_that_cannot_be() {
     });
 }
 
+/// The body's own mistakes are those of the loop: of the type that the body says, and nothing is left.
+#[test]
+fn bodies_that_fail() {
+    #[derive(Debug, PartialEq)]
+    enum Mistake {
+        OfGraph(GraphError),
+        OfBody(usize),
+    }
+    impl From<GraphError> for Mistake {
+        fn from(error: GraphError) -> Self {
+            Mistake::OfGraph(error)
+        }
+    }
+    let g = Graph::new();
+    let (c, x) = (g.input("c", [3]), g.input("x", [5, 3]));
+    refused(
+        &g,
+        "grad: the output mul (node 4) of shape [3] is not a scalar; give an upstream gradient of its shape",
+        || {
+            let scanned = g.try_scan(ScanOptions::default(), &[c], &[x], |carries, elements| {
+                let [slope] = (carries[0] * elements[0]).grad([carries[0]])?;
+                Ok::<_, GraphError>((vec![slope], vec![]))
+            });
+            scanned.map(|of| of.carries)
+        },
+    );
+    let before = g.to_string();
+    let error = g.try_scan(ScanOptions::default(), &[c], &[x], |carries, _| {
+        let _ = carries[0].exp() * g.input("declared", [3]);
+        Err(Mistake::OfBody(7))
+    });
+    assert_eq!(error.unwrap_err(), Mistake::OfBody(7));
+    assert_eq!(g.to_string(), before);
+    let error = g.try_scan(ScanOptions::default(), &[c], &[x], |_, _| Ok::<_, Mistake>((vec![], vec![])));
+    assert!(matches!(error.unwrap_err(), Mistake::OfGraph(_)));
+    // An inner loop and a gradient of it, in the body of an outer one.
+    let nested = g.try_scan(ScanOptions::default(), &[c], &[x], |carries, elements| {
+        let options = ScanOptions { length: Some(2), ..ScanOptions::default() };
+        let inner = g.scan_with(options, &[carries[0]], &[], |y, _| (vec![(y[0] * elements[0]).tanh()], vec![]))?;
+        let slope = inner.carries[0].sum(..).grad(carries[0])?;
+        Ok::<_, GraphError>((vec![slope], vec![]))
+    });
+    assert_eq!(nested.unwrap().carries[0].shape().unwrap().dims(), [3]);
+    assert_eq!(verify(&g), Ok(()));
+}
+
 /// What a body declares is declared once and outside, in the body of a loop within a loop too.
 #[test]
 fn bodies_declare() {

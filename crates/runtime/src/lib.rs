@@ -115,6 +115,7 @@ pub use arenagrad_graph::{
     CrossEntropy, Ctc, DType, Element, Elements, Expr, F16, Function, Gelu, Graph, GraphError, Half, Init, IntoExpr,
     MatrixNorm, Mode, MultiFunction, NodeId, OpKind, PoissonNll, QuantileInterpolation, ReduceFunction, Reduction,
     RotaryEmbedding, RotaryPairs, RotaryScaling, ScanOptions, Scanned, Shape, SlidingBlocks, StorageType,
+    WithRespectTo,
 };
 pub use arenagrad_graph::{AxisIndex, AxisIndices, GridOrder, Position, ScatterReduction};
 pub use arenagrad_graph::{

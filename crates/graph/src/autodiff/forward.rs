@@ -5,6 +5,7 @@
 //! The sweep is iterative, over tables indexed by ordinal.
 
 use crate::arena::Graph;
+use crate::autodiff::WithRespectTo;
 use crate::autodiff::scan::{Groups, Loop};
 use crate::autodiff::span::Span;
 use crate::error::GraphError;
@@ -132,9 +133,9 @@ impl<'g> Expr<'g> {
     /// # Ok::<(), arenagrad_graph::GraphError>(())
     /// ```
     #[track_caller]
-    pub fn jvp<const N: usize>(self, wrt: [Expr<'g>; N], tangents: [Expr<'g>; N]) -> Result<Expr<'g>, GraphError> {
+    pub fn jvp<W: WithRespectTo<'g>>(self, wrt: W, tangents: W) -> Result<Expr<'g>, GraphError> {
         let _method = self.enter_derivatives("jvp");
-        let tangents = self.graph().jvp(&[self], &wrt, &tangents)?;
+        let tangents = self.graph().jvp(&[self], wrt.expressions(), tangents.expressions())?;
         Ok(tangents.first().copied().unwrap_or(self))
     }
 }

@@ -5,6 +5,7 @@
 //! way the derivative is built once and computed for all directions in one batch.
 
 use crate::arena::{Graph, Role};
+use crate::autodiff::WithRespectTo;
 use crate::dtype::DType;
 use crate::error::GraphError;
 use crate::expr::Expr;
@@ -238,22 +239,16 @@ impl<'g> Expr<'g> {
     /// gradient along `directions`, which have the shapes of `wrt`. Forward over reverse mode (Pearlmutter 1994): about twice
     /// the cost of the gradient.
     #[track_caller]
-    pub fn hvp<const N: usize>(
-        self,
-        wrt: [Expr<'g>; N],
-        directions: [Expr<'g>; N],
-    ) -> Result<[Expr<'g>; N], GraphError> {
+    pub fn hvp<W: WithRespectTo<'g>>(self, wrt: W, directions: W) -> Result<W::Gradients, GraphError> {
         let method = self.enter_derivatives("hvp");
         self.graph().check()?;
         let products = self.graph().attempt(|| {
             self.graph().at(method.origin(), || {
-                let gradients = self.grad(wrt)?;
-                self.graph().jvp(&gradients, &wrt, &directions)
+                let gradients = self.grad(wrt.expressions())?;
+                self.graph().jvp(&gradients, wrt.expressions(), directions.expressions())
             })
         })?;
-        let mut result = wrt;
-        result.copy_from_slice(&products);
-        Ok(result)
+        Ok(wrt.of_list(products))
     }
 }
 

@@ -7,6 +7,7 @@
 //! lead to no wanted node are not visited, so a gradient that nobody asked for is never built. The sweep is iterative, over tables indexed by ordinal.
 
 use crate::arena::Graph;
+use crate::autodiff::WithRespectTo;
 use crate::autodiff::repeated;
 use crate::autodiff::scan::{Groups, Loop};
 use crate::autodiff::shares::Shares;
@@ -229,7 +230,7 @@ impl Graph {
 
 impl<'g> Expr<'g> {
     /// The gradients of this scalar with respect to each of `wrt`, as new nodes of the graph. They have the shapes of
-    /// `wrt`; one that this does not depend on is zero.
+    /// `wrt`; one that this does not depend on is zero. `wrt` is an expression, an array or a slice: see [`WithRespectTo`].
     ///
     /// ```
     /// let g = arenagrad_graph::Graph::new();
@@ -240,7 +241,7 @@ impl<'g> Expr<'g> {
     /// # Ok::<(), arenagrad_graph::GraphError>(())
     /// ```
     #[track_caller]
-    pub fn grad<const N: usize>(self, wrt: [Expr<'g>; N]) -> Result<[Expr<'g>; N], GraphError> {
+    pub fn grad<W: WithRespectTo<'g>>(self, wrt: W) -> Result<W::Gradients, GraphError> {
         let method = self.enter_derivatives("grad");
         let (origin, op) = (method.origin(), method.name());
         self.graph().check()?;
@@ -251,21 +252,17 @@ impl<'g> Expr<'g> {
         let dtype = self.dtype()?;
         let gradients = self.graph().attempt(|| {
             let one = self.graph().at(origin, || self.graph().ones(&shape, dtype));
-            self.graph().at(origin, || self.graph().gradients(&[self], &[one], &wrt))
+            self.graph().at(origin, || self.graph().gradients(&[self], &[one], wrt.expressions()))
         })?;
-        let mut result = wrt;
-        result.copy_from_slice(&gradients);
-        Ok(result)
+        Ok(wrt.of_list(gradients))
     }
 
     /// The vector-Jacobian product: the gradients of `<upstream, self>` with respect to each of `wrt`, for an upstream
     /// gradient of this expression's shape.
     #[track_caller]
-    pub fn vjp<const N: usize>(self, upstream: Expr<'g>, wrt: [Expr<'g>; N]) -> Result<[Expr<'g>; N], GraphError> {
+    pub fn vjp<W: WithRespectTo<'g>>(self, upstream: Expr<'g>, wrt: W) -> Result<W::Gradients, GraphError> {
         let _method = self.enter_derivatives("vjp");
-        let gradients = self.graph().gradients(&[self], &[upstream], &wrt)?;
-        let mut result = wrt;
-        result.copy_from_slice(&gradients);
-        Ok(result)
+        let gradients = self.graph().gradients(&[self], &[upstream], wrt.expressions())?;
+        Ok(wrt.of_list(gradients))
     }
 }
