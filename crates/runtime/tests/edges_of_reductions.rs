@@ -112,6 +112,21 @@ fn logarithms_of_sums_beside_infinities() {
     all(&[least, least], least, &[0.5, 0.5]);
 }
 
+/// There is nothing to derive by, so every tangent is 0, and no quotient of two of them.
+#[test]
+fn logarithms_of_sums_of_nothing() {
+    for (device, dtype) in everywhere() {
+        let g = Graph::new();
+        let x = g.input_of("x", [3, 0], dtype);
+        let y = x.logsumexp(1);
+        let tangent = y.jvp(x, x.ones_like()).unwrap();
+        let of_tangent = tangent.sum(..).grad(x).unwrap();
+        let given = Given::from([("x".to_owned(), vec![])]);
+        let found = numbers(&g, &[y, tangent, of_tangent], &given, &device);
+        assert_eq!(found, [vec![-INF; 3], vec![0.0; 3], vec![]], "{device}, {dtype}");
+    }
+}
+
 #[test]
 fn logarithms_of_cumulative_sums_beside_infinities() {
     let along = |x: &[f64], value: &[f64], slopes: &[f64]| {

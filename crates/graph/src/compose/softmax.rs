@@ -65,7 +65,8 @@ impl<'g> Expr<'g> {
             Err(error) => return self.fail(error),
         };
         if shape.contains(&0) {
-            return self.exp().sum_keepdims(set).log();
+            // The logarithm of 0, whose slope of infinity would make derivatives NaN that are of nothing.
+            return self.exp().sum_keepdims(set) + f64::NEG_INFINITY;
         }
         let shift = self.max_keepdims(set).stop_gradient().within_finite();
         (self - shift).exp().sum_keepdims(set).log() + shift
