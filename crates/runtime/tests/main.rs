@@ -20,6 +20,7 @@ mod data_files;
 mod data_images;
 #[cfg(feature = "data")]
 mod data_missing;
+mod data_sampling;
 mod data_scaling;
 mod data_sets;
 #[cfg(feature = "data")]

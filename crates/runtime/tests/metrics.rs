@@ -1,7 +1,7 @@
 //! Metrics over several batches are those of all samples together, by scikit-learn's definitions: its values stand here.
 
 use arenagrad::metrics::{
-    Accuracy, Average, ClassScores, ConfusionMatrix, Mean, MetricError, Perplexity, Regression, ZeroDivision,
+    Accuracy, Average, ClassScores, ConfusionMatrix, Mean, MetricError, Perplexity, Ranking, Regression, ZeroDivision,
 };
 use arenagrad::{DType, Error, StorageType, Tensor};
 
@@ -336,4 +336,65 @@ fn what_measures_nothing_is_refused() {
     let wrong = Tensor::new([2], vec![1e-300, 0.0]).unwrap();
     let error = refused(confusion.add_binary(&scores, &wrong, 0.5));
     assert_eq!(error.to_string(), "element 0 of the labels is 1e-300, which is neither 0 nor 1");
+}
+
+/// scikit-learn 1.7: `roc_auc_score`, `average_precision_score`.
+#[test]
+fn rankings_are_scikit_learns() {
+    let scores = [0.3f32, 0.7, 0.7, 0.1, 0.9, 0.3, 0.5, 0.7, 0.2, 0.5];
+    let labels = [0, 1, 0, 0, 1, 1, 0, 1, 1, 0];
+    let mut ranking = Ranking::new();
+    // Batches of any size and order, of any dtype and rank.
+    ranking
+        .add(&Tensor::new([3, 1], scores[7..].to_vec()).unwrap(), &integers(&labels[7..]).reshape([3, 1]).unwrap())
+        .unwrap();
+    ranking.add(&Tensor::from(&scores[..7]).cast(DType::F64), &integers(&labels[..7]).cast(DType::Bool)).unwrap();
+    assert_close(ranking.roc_auc(), 0.66);
+    assert_close(ranking.average_precision(), 0.711_111_111_111_111);
+    assert_eq!(ranking.samples(), 10);
+    // Of many samples, against every pair; scores as they come from a hash, many of them equal.
+    let hashed = |i: u32| f64::from(i.wrapping_mul(2_654_435_761) >> 24);
+    let scores: Vec<f64> = (0..500).map(hashed).collect();
+    let labels: Vec<i32> = (0..500).map(|i| i32::from(hashed(i + 500) + scores[i as usize] > 250.0)).collect();
+    let of =
+        |class: i32| scores.iter().zip(&labels).filter(move |(_, label)| **label == class).map(|(score, _)| *score);
+    let (mut pairs, mut right) = (0.0, 0.0);
+    for one in of(1) {
+        for other in of(0) {
+            pairs += 1.0;
+            right += if one > other {
+                1.0
+            } else if one == other {
+                0.5
+            } else {
+                0.0
+            };
+        }
+    }
+    let ranking = Ranking::of(&Tensor::new([500], scores.clone()).unwrap(), &integers(&labels)).unwrap();
+    assert_close(ranking.roc_auc(), right / pairs);
+    let turned = Tensor::new([500], scores.iter().map(|score| -score).collect::<Vec<_>>()).unwrap();
+    assert_close(Ranking::of(&turned, &integers(&labels)).unwrap().roc_auc(), 1.0 - right / pairs);
+}
+
+#[test]
+fn rankings_of_one_class_and_of_nan() {
+    let of = |scores: &[f32], labels: &[i32]| Ranking::of(&Tensor::from(scores), &integers(labels)).unwrap();
+    assert!(Ranking::new().roc_auc().is_nan() && Ranking::new().average_precision().is_nan());
+    let ones = of(&[0.5, 0.25], &[1, 1]);
+    assert!(ones.roc_auc().is_nan());
+    assert_eq!(ones.average_precision(), 1.0);
+    let zeros = of(&[0.5, 0.25], &[0, 0]);
+    assert!(zeros.roc_auc().is_nan() && zeros.average_precision().is_nan());
+    let equal = of(&[0.5; 4], &[1, 0, 0, 0]);
+    assert_eq!((equal.roc_auc(), equal.average_precision()), (0.5, 0.25));
+    // NaN is above infinity, and 0 beside -0.
+    let odd = of(&[f32::NAN, f32::INFINITY, 0.0, -0.0, f32::NEG_INFINITY], &[1, 0, 1, 0, 0]);
+    assert_eq!(odd.roc_auc(), (3.0 + 1.5) / 6.0);
+    let mut kept = odd.clone();
+    let error = kept.add(&Tensor::from([0.5f32, 0.5]), &Tensor::from([1.0f32, 0.5])).unwrap_err();
+    assert_eq!(error.to_string(), "element 1 of the labels is 0.5, which is neither 0 nor 1");
+    let error = kept.add(&Tensor::from([0.5f32, 0.5]), &integers(&[1])).unwrap_err();
+    assert_eq!(error.to_string(), "labels have shape [1], where scores have [2]");
+    assert_eq!(kept.samples(), 5);
 }

@@ -7,11 +7,11 @@ use super::batch::{Batch, NamedTensors};
 use super::draws::Draws;
 use super::epoch::{Epoch, Maker};
 use super::rows::gathered;
+use super::sampling::{Order, Visit};
 use super::source::{Source, stacked, unstacked};
 use crate::error::Error;
 use crate::group::Share;
 use crate::tensor::Tensor;
-use crate::train::shuffled;
 
 /// A place in the data: the batch that comes next. A small value for checkpoints; as numbers by [`Position::to_numbers`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,7 +80,7 @@ enum Step {
 pub struct Batches {
     source: Arc<dyn Source>,
     size: usize,
-    seed: Option<u64>,
+    order: Order,
     start: Position,
     drop_last: bool,
     prefetch: usize,
@@ -94,15 +94,44 @@ impl Batches {
     /// A size of 0 is an error that the first batch reports ([`DataError::BatchSize`]).
     #[must_use]
     pub fn new(source: impl Source + 'static, size: usize) -> Self {
-        let (seed, start, drop_last, prefetch) = (None, Position::default(), false, 0);
-        Batches { source: Arc::new(source), size, seed, start, drop_last, prefetch, steps: Vec::new(), share: None }
+        let (order, start, drop_last, prefetch) = (Order::AsTheyStand, Position::default(), false, 0);
+        Batches { source: Arc::new(source), size, order, start, drop_last, prefetch, steps: Vec::new(), share: None }
     }
 
     /// In an order that depends on the seed and the epoch ([`shuffled`](crate::train::shuffled)), each sample once an epoch.
     /// `epoch` is the one that an iterator begins with if nothing else is said.
     #[must_use]
     pub fn shuffled(mut self, seed: u64, epoch: u64) -> Self {
-        self.seed = Some(seed);
+        self.order = Order::Shuffled { seed };
+        self.start = Position::start_of(epoch);
+        self
+    }
+
+    /// Of samples that are drawn with these weights, one for each sample of the source, which need not add up to 1: an epoch goes over as many as the source has,
+    /// some of them several times and some not at all, in an order that depends on the seed and the epoch. What is rare comes as often as what is
+    /// frequent where each sample weighs 1 over the count of its class. (PyTorch's `WeightedRandomSampler` with replacement.)
+    ///
+    /// ```
+    /// use arenagrad::{Tensor, data::Dataset};
+    ///
+    /// let labels = [0, 0, 0, 0, 0, 0, 0, 1];
+    /// let data = Dataset::new().with("label", Tensor::from(labels))?;
+    /// let weights = labels.map(|label| if label == 1 { 1.0 } else { 1.0 / 7.0 });
+    /// let mut rare = 0;
+    /// for epoch in 0..100 {
+    ///     for batch in data.batches(4).weighted(weights, 3, epoch) {
+    ///         rare += batch?.get("label").map_or(0, |label| label.to_f64_vec().iter().sum::<f64>() as usize);
+    ///     }
+    /// }
+    /// assert!((350..450).contains(&rare)); // of 800
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    ///
+    /// Another number of weights than of samples, a weight below 0 or that is no finite number, and none above 0 are errors that the first batch reports
+    /// ([`DataError::WeightCount`], [`DataError::SampleWeight`], [`DataError::NoSampleWeight`]).
+    #[must_use]
+    pub fn weighted(mut self, weights: impl Into<Vec<f64>>, seed: u64, epoch: u64) -> Self {
+        self.order = Order::Weighted { seed, weights: weights.into() };
         self.start = Position::start_of(epoch);
         self
     }
@@ -157,7 +186,7 @@ impl Batches {
 
     /// Changes each sample, behind what was said before: an image is cut, turned or made noisy. The sample comes without the
     /// axis of samples. Its random numbers depend on `seed`, on the epoch and on the sample's number in the source, and on
-    /// nothing else: neither on the batch that it is in nor on the order.
+    /// nothing else: neither on the batch that it is in nor on the order. A sample that comes several times in an epoch has others each time.
     ///
     /// ```
     /// # use arenagrad::{Tensor, data::{Batch, Dataset}};
@@ -223,7 +252,7 @@ impl Batches {
             return Err(DataError::Position { batch: position.batch, batches }.into());
         }
         let samples = self.source.samples();
-        let order = self.seed.map(|seed| shuffled(samples, seed, position.epoch)).transpose()?;
+        let order = self.order.of_epoch(samples, position.epoch)?;
         let batches = self.clone();
         Ok(Box::new(move |batch| {
             // No overflow: the batch is one of those that `len` counts.
@@ -236,22 +265,22 @@ impl Batches {
                 }
                 None => whole,
             };
-            let sample = |place: usize| order.as_ref().map_or(place, |order| order[place]);
+            let visit = |place: usize| order.as_ref().map_or(Visit { sample: place, before: 0 }, |order| order[place]);
             if places.is_empty() {
-                return batches.make_empty(sample(first), position.epoch);
+                return batches.make_empty(visit(first), position.epoch);
             }
-            let indices: Vec<usize> = places.map(sample).collect();
-            batches.make(&indices, position.epoch)
+            let visits: Vec<Visit> = places.map(visit).collect();
+            batches.make(&visits, position.epoch)
         }))
     }
 
     /// A member's part of a batch that has no samples: the columns of a batch without rows. What is in each batch alike, such as weights of classes,
-    /// is there as it is. `sample` is one of the whole batch, so what cannot be made of it stops the member that has it too.
-    fn make_empty(&self, sample: usize, epoch: u64) -> Result<Batch, Error> {
-        let of_one = self.make(&[sample], epoch)?;
+    /// is there as it is. `visit` is of a sample of the whole batch, so what cannot be made of it stops the member that has it too.
+    fn make_empty(&self, visit: Visit, epoch: u64) -> Result<Batch, Error> {
+        let of_one = self.make(&[visit], epoch)?;
         // All that a source and samples give is of samples. What a change of a whole batch gives is not if it is as long for twice as many.
         let is_any_alike = self.steps.iter().any(|step| matches!(step, Step::Batch(_)));
-        let of_two = if is_any_alike { Some(self.make(&[sample, sample], epoch)?) } else { None };
+        let of_two = if is_any_alike { Some(self.make(&[visit, visit], epoch)?) } else { None };
         let is_of_samples = |name: &str, tensor: &Tensor| {
             let other = of_two.as_ref().and_then(|batch| batch.get(name));
             other.is_none_or(|other| other.shape().first() != tensor.shape().first())
@@ -265,17 +294,24 @@ impl Batches {
     }
 
     /// The batch of these samples with all steps done to it. It knows how many samples it is of, unless a step has said something else.
-    fn make(&self, indices: &[usize], epoch: u64) -> Result<Batch, Error> {
+    fn make(&self, visits: &[Visit], epoch: u64) -> Result<Batch, Error> {
+        let indices: Vec<usize> = visits.iter().map(|visit| visit.sample).collect();
+        let indices = &indices[..];
         let batch = self.source.batch(indices)?.of_samples(indices.len());
         self.steps.iter().try_fold(batch, |batch, step| match step {
             Step::Batch(change) => Ok(change(batch)?.or_of_samples(indices.len())),
             Step::Sample { seed, change } => {
                 let draws = Draws::new(*seed).of(epoch);
                 let samples = unstacked(&batch, indices.len())?;
+                // A sample that comes again is changed otherwise.
+                let of = |visit: &Visit| match (draws.of(visit.sample as u64), visit.before) {
+                    (first, 0) => first,
+                    (first, before) => first.of(before),
+                };
                 let changed = samples
                     .into_iter()
-                    .zip(indices)
-                    .map(|(sample, &index)| change(sample, &mut draws.of(index as u64)))
+                    .zip(visits)
+                    .map(|(sample, visit)| change(sample, &mut of(visit)))
                     .collect::<Result<Vec<_>, _>>()?;
                 Ok(stacked(&changed, indices)?.of_samples(indices.len()))
             }
@@ -288,7 +324,7 @@ impl std::fmt::Debug for Batches {
         f.debug_struct("Batches")
             .field("samples", &self.source.samples())
             .field("size", &self.size)
-            .field("seed", &self.seed)
+            .field("order", &self.order.name())
             .field("start", &self.start)
             .field("drop_last", &self.drop_last)
             .field("prefetch", &self.prefetch)

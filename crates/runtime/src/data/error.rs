@@ -47,6 +47,21 @@ pub enum DataError {
     #[error("{what}: a batch has one sample at least, but 0 were asked for")]
     BatchSize { what: String },
 
+    #[error("there are {found} weights for {samples} samples: each has one")]
+    WeightCount { found: usize, samples: usize },
+
+    #[error("the weight of sample {sample} is {}, which is not a finite number of 0 or more", short(*.weight))]
+    SampleWeight { sample: usize, weight: f64 },
+
+    #[error("the weights of all {samples} samples are 0, so none can be drawn")]
+    NoSampleWeight { samples: usize },
+
+    #[error(
+        "sequence {number} is {}{}, and the first is {}{}: sequences are [length, ..] and differ in length alone",
+        .found.0, .found.1, .first.0, .first.1
+    )]
+    Sequences { number: usize, found: (StorageType, Shape), first: (StorageType, Shape) },
+
     #[error("there is no batch {batch} to go on from: an epoch has {batches}")]
     Position { batch: u64, batches: u64 },
 

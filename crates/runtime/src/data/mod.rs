@@ -7,7 +7,8 @@
 //! |---|---|
 //! | data in memory, its splits and folds | [`Dataset`] |
 //! | data that does not fit there | [`Source`] |
-//! | batches, shuffled, augmented, prefetched, resumed | [`Batches`], [`Epoch`], [`Position`] |
+//! | batches, shuffled, drawn by weights, augmented, prefetched, resumed | [`Batches`], [`Epoch`], [`Position`] |
+//! | sequences of unequal lengths as one tensor | [`padded`] |
 //! | numbers on a common scale, classes as vectors | [`Scaling`], [`one_hot`] |
 //! | numbers in the place of missing ones | [`Imputation`] |
 //! | text as tokens and their windows | [`Tokens`], [`Tokenizer`] |
@@ -41,9 +42,11 @@ mod npy;
 mod npy_header;
 #[cfg(feature = "data")]
 mod npz;
+mod padding;
 #[cfg(feature = "data")]
 mod reading;
 mod rows;
+mod sampling;
 mod scaling;
 mod source;
 mod split;
@@ -72,6 +75,7 @@ pub use imputation::{Fill, Imputation};
 pub use npy::{read_npy, write_npy};
 #[cfg(feature = "data")]
 pub use npz::{Npz, read_npz, write_npz};
+pub use padding::padded;
 pub use scaling::{Per, Scaling, one_hot};
 pub use source::Source;
 pub use split::Folds;

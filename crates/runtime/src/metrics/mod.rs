@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the share of right classes, or of labels among the `k` likeliest | [`Accuracy`] |
 //! | which class is taken for which; precision, recall and F1 | [`ConfusionMatrix`] |
+//! | area under the ROC curve, average precision | [`Ranking`] |
 //! | mean absolute and mean squared error, R² | [`Regression`] |
 //! | a language model | [`Perplexity`] |
 //! | losses over batches of unequal size | [`Mean`] |
@@ -28,6 +29,7 @@ mod confusion;
 mod confusion_kept;
 mod error;
 mod mean;
+mod ranking;
 mod regression;
 mod samples;
 mod scores;
@@ -36,5 +38,6 @@ pub use accuracy::Accuracy;
 pub use confusion::ConfusionMatrix;
 pub use error::MetricError;
 pub use mean::{Mean, Perplexity};
+pub use ranking::Ranking;
 pub use regression::Regression;
 pub use scores::{Average, ClassReport, ClassScores, ZeroDivision};
