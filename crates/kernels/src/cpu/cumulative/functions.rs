@@ -35,6 +35,9 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
     /// Whether there are factors.
     const HAS_FACTORS: bool = false;
 
+    /// Whether totals hold the course of a product, which most runs have a [sketch](super::sketch) of.
+    const IS_SKETCHED: bool = false;
+
     /// The total of the one element at `position`, whose place along the axis is `index`.
     fn start(source: Source<'_, Self::Element>, position: usize, index: usize) -> Self::Total;
     /// The total of a run and of the element behind it.
@@ -63,6 +66,18 @@ pub(super) trait Run: Copy + Send + Sync + std::fmt::Debug + 'static {
         _now: Self::Output,
     ) -> bool {
         true
+    }
+
+    /// What one element multiplies, and what it adds, where there are sketches.
+    #[inline(always)]
+    fn plain(_source: Source<'_, Self::Element>, _position: usize) -> [f64; 2] {
+        [1.0, 0.0]
+    }
+
+    /// The total of a run with that course of its factors, which is worth `value`, and was worth no more than `largest` on the way.
+    #[inline(always)]
+    fn of_sketch(_course: Course, _value: f64, _largest: f64) -> Option<Self::Total> {
+        None
     }
 
     /// The total of neighbouring elements in lanes, if their order does not matter.
@@ -178,6 +193,7 @@ impl<T: Wide> Run for Product<T> {
     type Output = T;
     type Total = Course;
     type State = f64;
+    const IS_SKETCHED: bool = true;
 
     #[inline(always)]
     fn start(source: Source<'_, T>, position: usize, _: usize) -> Course {
@@ -212,6 +228,16 @@ impl<T: Wide> Run for Product<T> {
     #[inline(always)]
     fn leaves_range(before: Option<&Course>, run: &Course) -> bool {
         run.leaves_range_behind(before.map_or_else(Scaled::default, |before| before.product))
+    }
+
+    #[inline(always)]
+    fn plain(source: Source<'_, T>, position: usize) -> [f64; 2] {
+        [source.elements[position].wide(), 0.0]
+    }
+
+    #[inline(always)]
+    fn of_sketch(course: Course, _: f64, _: f64) -> Option<Course> {
+        Some(course)
     }
 }
 
@@ -274,7 +300,12 @@ impl<T: Element + PartialOrd + std::fmt::Debug, const LARGEST: bool> Extreme<T, 
     fn better(first: Found<T>, second: Found<T>) -> Found<T> {
         let (a, b) = (first.element, second.element);
         let is_at_least = if LARGEST { b >= a } else { b <= a };
-        if (b != b) | is_at_least { second } else { first }
+        let is_later = (b != b) | is_at_least;
+        // One choice for each part: nobody foretells which it will be, and a jump that was foretold wrongly costs more than both.
+        Found {
+            element: std::hint::select_unpredictable(is_later, b, a),
+            index: std::hint::select_unpredictable(is_later, second.index, first.index),
+        }
     }
 }
 
@@ -337,6 +368,7 @@ impl<T: Wide> Run for Recurrence<T> {
     type Total = Passed;
     type State = f64;
     const HAS_FACTORS: bool = true;
+    const IS_SKETCHED: bool = true;
 
     #[inline(always)]
     fn start(source: Source<'_, T>, position: usize, _: usize) -> Passed {
@@ -364,6 +396,16 @@ impl<T: Wide> Run for Recurrence<T> {
         // What is not finite stays so to the end of the run. The factor of the first element has no part in anything.
         let is_near = run.value.is_finite() && run.largest <= LARGE;
         !is_near || before.is_some_and(|before| run.factor.leaves_range_behind(Scaled::new(before.value)))
+    }
+
+    #[inline(always)]
+    fn plain(source: Source<'_, T>, position: usize) -> [f64; 2] {
+        [source.factors[position].wide(), source.elements[position].wide()]
+    }
+
+    #[inline(always)]
+    fn of_sketch(factor: Course, value: f64, largest: f64) -> Option<Passed> {
+        Some(Passed { factor, value, largest })
     }
 
     #[inline(always)]

@@ -5,10 +5,12 @@
 //! the bits do not depend on how many there are. An axis of one run is gone through once, and so is one on which products leave the
 //! range of numbers: in runs they might come back, and results are what each is computed from the one before it.
 
+mod axes;
 mod functions;
 mod groups;
 mod runs;
 mod scaled;
+mod sketch;
 
 use std::fmt::Debug;
 use std::ops::Range;
@@ -20,6 +22,7 @@ use super::parallel;
 use super::processor::{Arch, detect, dispatch};
 use crate::cost;
 use crate::kernel::Cumulation;
+use axes::Axes;
 use functions::{Extreme, IntegerProduct, Product, Recurrence, Run, Source, Sum};
 use runs::{Results, Totals};
 
@@ -241,6 +244,11 @@ impl Scheme {
         result: &mut [F::Output],
     ) {
         if let [scratch] = scratch {
+            if self.runs() == 1 {
+                let states = &mut scratch.states[..self.inner];
+                dispatch(self.arch, Axes::<F> { scheme: self, states, source, result });
+                return;
+            }
             let (mut source, mut result) = (source, result);
             while !result.is_empty() {
                 let (block, others) = source.split_at(self.block());
@@ -271,10 +279,11 @@ impl Scheme {
     ) {
         let runs = self.runs();
         let Scratch { totals, running, states } = scratch;
-        let side_by_side = if of_runs > 1 { runs } else { SIDE_BY_SIDE };
         let (mut first, mut rest) = (0, &mut *result);
-        while runs > 1 && first < runs {
-            let now = side_by_side.min(runs - first);
+        while first < runs {
+            // Shared among tasks twice as many each time: where the range is left at the begin of an axis, few totals are computed in vain.
+            let at_once = if of_runs > 1 { first.max(of_runs * SIDE_BY_SIDE) } else { SIDE_BY_SIDE };
+            let now = at_once.min(runs - first);
             let totals = &mut totals[..now * self.inner];
             self.divide_totals::<F>(of_runs, first, totals, source);
             if join_totals::<F>(first, totals, running) {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::functions::{Run, Source};
+use super::sketch::{self, LANES};
 use super::{SIDE_BY_SIDE, Scheme, groups};
 use crate::cpu::processor::Vectorise;
 
@@ -22,6 +23,10 @@ impl<F: Run> Vectorise for Totals<'_, F> {
     fn run<const FUSED: bool>(self) {
         let Totals { scheme, first, totals, source } = self;
         let inner = scheme.inner;
+        if F::IS_SKETCHED {
+            sketched::<F>(scheme, first, totals, source);
+            return;
+        }
         for (run, totals) in (first..).zip(totals.chunks_exact_mut(inner)) {
             let places = scheme.places(run);
             if inner == 1 {
@@ -44,6 +49,64 @@ impl<F: Run> Vectorise for Totals<'_, F> {
             }
         }
     }
+}
+
+/// The totals of runs from run `first` on, from sketches where there are some.
+#[inline(always)]
+fn sketched<F: Run>(scheme: &Scheme, first: usize, totals: &mut [F::Total], source: Source<'_, F::Element>) {
+    let inner = scheme.inner;
+    if inner == 1 {
+        // Runs beside each other, but for the last of the axis, which may be shorter.
+        let whole = (scheme.extent / scheme.run).saturating_sub(first).min(totals.len());
+        for number in (0..whole).step_by(LANES) {
+            let last = LANES.min(whole - number) - 1;
+            let of_lane = |lane: usize| (first + number + lane.min(last)) * scheme.run;
+            let found = sketch::totals::<F>(scheme.run, |place| {
+                sketch::read::<F>(source, |lane| scheme.index(of_lane(lane) + place))
+            });
+            for (lane, found) in found.into_iter().enumerate().take(last + 1) {
+                totals[number + lane] = found.unwrap_or_else(|| careful::<F>(scheme, first + number + lane, 0, source));
+            }
+        }
+        for (number, total) in totals.iter_mut().enumerate().skip(whole) {
+            *total = careful::<F>(scheme, first + number, 0, source);
+        }
+        return;
+    }
+    for (run, totals) in (first..).zip(totals.chunks_exact_mut(inner)) {
+        let places = scheme.places(run);
+        for (columns, totals) in (0..).step_by(LANES).zip(totals.chunks_mut(LANES)) {
+            let index = |place: usize| scheme.index(places.start + place) * inner + columns;
+            let found = if totals.len() == LANES {
+                sketch::totals::<F>(places.len(), |place| {
+                    // A row of a known length, so that no column need be looked for in it.
+                    let elements = &source.elements[index(place)..][..LANES];
+                    let factors = if F::HAS_FACTORS { &source.factors[index(place)..][..LANES] } else { &[] };
+                    sketch::read::<F>(Source { elements, factors }, |lane| lane)
+                })
+            } else {
+                let last = totals.len() - 1;
+                sketch::totals::<F>(places.len(), |place| {
+                    sketch::read::<F>(source, |lane| index(place) + lane.min(last))
+                })
+            };
+            for (column, (total, found)) in totals.iter_mut().zip(found).enumerate() {
+                *total = found.unwrap_or_else(|| careful::<F>(scheme, run, columns + column, source));
+            }
+        }
+    }
+}
+
+/// The total of one column of a run, element by element.
+fn careful<F: Run>(scheme: &Scheme, run: usize, column: usize, source: Source<'_, F::Element>) -> F::Total {
+    let places = scheme.places(run);
+    let at = |place: usize| (scheme.index(place) * scheme.inner + column, scheme.index(place));
+    let (position, index) = at(places.start);
+    let first = F::start(source, position, index);
+    places.skip(1).fold(first, |total, place| {
+        let (position, index) = at(place);
+        F::grow(total, source, position, index)
+    })
 }
 
 /// The results of runs from run `first` on, `result`, from the totals of all that is before each.
@@ -81,7 +144,7 @@ impl<F: Run> Vectorise for Results<'_, F> {
             } else {
                 walk::<F>(scheme, 1..scheme.places(0).end, states, source, result, &target);
             }
-            (first, rest) = (1, &starts[inner..]);
+            (first, rest) = (1, starts.get(inner..).unwrap_or_default());
         }
         if inner == 1 && !F::IS_GROUPED {
             while rest.len() >= SIDE_BY_SIDE && (first + SIDE_BY_SIDE) * scheme.run <= scheme.extent {

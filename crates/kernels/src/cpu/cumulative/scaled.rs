@@ -113,6 +113,17 @@ impl Course {
         Course { product, most, least, rise }
     }
 
+    /// That of a run whose products of its first elements have been computed as they are: the last, between which magnitudes all were, that
+    /// of none among them, and more than 0 if one was larger than an earlier. None where one was too near to an end of the range.
+    #[inline(always)]
+    pub(super) fn of_plain(product: f64, [least, most]: [f64; 2], rise: f64) -> Option<Self> {
+        // What overflowed is infinite or NaN to the end, and what was lost is 0.
+        let is_plain = product.is_finite() && most <= power_of_two(3 * NEAR) && least >= power_of_two(-3 * NEAR);
+        let [most, least] = [most, least].map(|magnitude| Scaled { mantissa: magnitude, exponent: 0 }.power());
+        let product = Scaled { mantissa: product, exponent: 0 }.brought_near(2 * NEAR);
+        is_plain.then_some(Course { product, most, least, rise: i32::from(rise > 0.0) })
+    }
+
     /// What holds a product, where nobody asks how far others went.
     #[inline(always)]
     pub(super) fn of_product(product: Scaled) -> Self {
