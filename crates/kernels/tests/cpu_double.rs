@@ -67,8 +67,9 @@ fn allowed(function: UnaryFunction) -> f64 {
         | UnaryFunction::Sigmoid
         | UnaryFunction::Erf => 2.0,
         UnaryFunction::Erfc | UnaryFunction::Erfcx => 3.0,
+        UnaryFunction::Erfinv => 2.0,
         // Of a library and of series: nothing is computed by vectors.
-        UnaryFunction::Erfinv | UnaryFunction::Lgamma | UnaryFunction::Digamma | UnaryFunction::Trigamma => 8.0,
+        UnaryFunction::Lgamma | UnaryFunction::Digamma | UnaryFunction::Trigamma => 8.0,
         UnaryFunction::Neg
         | UnaryFunction::Abs
         | UnaryFunction::Sign

@@ -45,6 +45,10 @@ pub(super) fn erfinv(x: f64) -> f64 {
         let error = if is_central { libm::erf(y) - magnitude } else { rest - libm::erfc(y) };
         let step = error / (FRAC_2_SQRT_PI * (-y * y).exp());
         y -= step / (1.0 + y * step);
+        // After a step of so few of the digits the next would be one of rounding errors.
+        if step.abs() < 1e-7 * y {
+            break;
+        }
     }
     y.copysign(x)
 }

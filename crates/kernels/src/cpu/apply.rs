@@ -186,8 +186,9 @@ impl Block<'_, '_> {
             UnaryFunction::Exp2 => self.map_long(operand, target, long!(f64: double::exp2::<FUSED>)),
             UnaryFunction::Erfc => self.map_long(operand, target, long!(f64: double::erfc::<FUSED>)),
             UnaryFunction::Erfcx => self.map_long(operand, target, long!(f64: double::erfcx::<FUSED>)),
-            // By iterations, or sums whose length depends on the argument.
-            UnaryFunction::Erfinv | UnaryFunction::Lgamma | UnaryFunction::Digamma | UnaryFunction::Trigamma => {
+            UnaryFunction::Erfinv => self.map_long(operand, target, long!(f64: double::erfinv::<FUSED>)),
+            // By sums whose length depends on the argument.
+            UnaryFunction::Lgamma | UnaryFunction::Digamma | UnaryFunction::Trigamma => {
                 self.map(operand, target, function.row().value);
             }
             UnaryFunction::Neg

@@ -1,4 +1,4 @@
-//! The error function, its complement and the scaled form of that.
+//! The error function, its complement, the scaled form of that, and the inverse.
 
 #![allow(clippy::excessive_precision)] // The coefficients are printed as the fit gave them.
 
@@ -6,6 +6,7 @@ use std::f64::consts::FRAC_2_SQRT_PI;
 
 use super::super::functions::{fma64, polynomial64};
 use super::exponentials::Power;
+use super::logarithms::log;
 use super::{limit, two_product, two_sum};
 
 /// Within this the error function is the argument times a polynomial in its square.
@@ -51,6 +52,73 @@ pub(in super::super) fn erfcx<const FUSED: bool>(x: f64) -> f64 {
     };
     let far = if x < 0.0 { power.times::<FUSED>(2.0) - right } else { right };
     if magnitude < NEAR { near } else { far }
+}
+
+/// The `y` with `erf(y) = x`: a polynomial's, which has seven digits, and one step of Halley's, which makes three times as many of them.
+#[inline(always)]
+pub(in super::super) fn erfinv<const FUSED: bool>(x: f64) -> f64 {
+    let magnitude = x.abs();
+    let y = erfinv_start::<FUSED>(magnitude);
+    let (square, rest) = two_product::<FUSED>(y, y);
+    let power = Power::of_e::<FUSED>(-square, -rest);
+    // By what the error function of y is too large, the smaller parts of which are left: near 0 what it exceeds y by, and far from there what
+    // is left to 1, which is exact.
+    let near = fma64::<FUSED>(y, erf_excess::<FUSED>(y), y - magnitude);
+    let far = (1.0 - magnitude) - power.times::<FUSED>(scaled_complement::<FUSED>(limit(y, NEAR, 28.0)));
+    let error = if y < NEAR { near } else { far };
+    let step = error / (FRAC_2_SQRT_PI * power.times::<FUSED>(1.0));
+    let value = y - step / fma64::<FUSED>(y, step, 1.0);
+    let value = if magnitude == 1.0 { f64::INFINITY } else { value };
+    (if magnitude <= 1.0 { value } else { f64::NAN }).copysign(x)
+}
+
+/// [`erfinv`] of a magnitude to seven digits: of up to 0.7 as a polynomial in the square, and further out as polynomials in the root of
+/// `-ln(1 - x^2)`.
+#[inline(always)]
+fn erfinv_start<const FUSED: bool>(magnitude: f64) -> f64 {
+    let central = polynomial64::<FUSED, 9>(
+        magnitude * magnitude,
+        [
+            0.886_226_933_059_919_2,
+            0.232_011_334_069_310_9,
+            0.127_673_287_857_431_37,
+            0.084_306_337_886_803_33,
+            0.086_260_300_527_386_76,
+            -0.059_440_257_531_116_81,
+            0.371_668_463_095_059_2,
+            -0.491_417_408_179_701_8,
+            0.410_820_476_186_532_56,
+        ],
+    );
+    let root = (-log::<FUSED>((1.0 - magnitude) * (1.0 + magnitude))).sqrt();
+    let outer = polynomial64::<FUSED, 8>(
+        root - 1.8,
+        [
+            1.647_942_139_988_968,
+            0.963_378_064_059_647_9,
+            0.027_633_814_180_798_19,
+            -0.005_243_182_587_224_726,
+            -0.002_376_803_754_954_415,
+            0.001_192_419_132_359_567_9,
+            0.000_201_145_113_814_860_1,
+            -0.000_153_608_238_803_504_27,
+        ],
+    );
+    let outermost = polynomial64::<FUSED, 8>(
+        root - 4.4,
+        [
+            4.243_734_106_236_110_5,
+            1.010_153_837_375_656_4,
+            0.000_467_282_320_225_276_27,
+            -0.000_492_750_522_293_826_4,
+            0.000_165_187_071_443_362_3,
+            -4.644_322_540_606_205e-5,
+            1.371_466_398_392_140_5e-5,
+            -2.628_309_422_020_303e-6,
+        ],
+    );
+    let far = if root < 2.7 { outer } else { outermost };
+    if magnitude < 0.7 { magnitude * central } else { far }
 }
 
 /// `erfc(x)` for `x` within [`NEAR`]: as what 1 exceeds `x` by, which is exact in two parts, and something smaller.

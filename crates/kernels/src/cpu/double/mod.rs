@@ -15,7 +15,7 @@ mod tests;
 mod trigonometry;
 
 pub(super) use division::{floor_divide, fmod, in_division_range, remainder};
-pub(super) use error_functions::{erf, erfc, erfcx};
+pub(super) use error_functions::{erf, erfc, erfcx, erfinv};
 pub(super) use exponentials::{cosh, exp, exp2, expm1, sigmoid, sinh, tanh};
 pub(super) use logarithms::{acosh, asinh, atanh, log, log1p, log2, log10};
 pub(super) use power::{hypot, in_pow_range, pow};

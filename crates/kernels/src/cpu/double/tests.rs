@@ -41,7 +41,8 @@ fn values_without_fused_multiplication_are_right_too() {
     };
     each!(
         run: Exp = exp, Exp2 = exp2, Expm1 = expm1, Log = log, Log2 = log2, Log10 = log10, Log1p = log1p, Tanh = tanh, Sigmoid = sigmoid, Sinh = sinh,
-        Cosh = cosh, Asinh = asinh, Acosh = acosh, Atanh = atanh, Sin = sin, Cos = cos, Asin = asin, Acos = acos, Atan = atan, Erf = erf, Erfc = erfc, Erfcx = erfcx
+        Cosh = cosh, Asinh = asinh, Acosh = acosh, Atanh = atanh, Sin = sin, Cos = cos, Asin = asin, Acos = acos, Atan = atan, Erf = erf, Erfc = erfc, Erfcx = erfcx,
+        Erfinv = erfinv
     );
 }
 
