@@ -245,6 +245,36 @@ fn cases() -> Vec<Case> {
             outputs: vec![(DType::F32, 300_000)],
         },
         Case {
+            name: "scatter_add of few updates to each line",
+            kernel: Kernel::ScatterAdd {
+                dtype: DType::F32,
+                operand_shape: [500, 400].into(),
+                updates_shape: [500, 100].into(),
+                axis: 1,
+                indices: View::contiguous(50_000),
+                updates: View::contiguous(50_000),
+                in_place: false,
+                factor: None,
+            },
+            inputs: vec![(DType::F32, 200_000), (DType::I32, 50_000), (DType::F32, 50_000)],
+            outputs: vec![(DType::F32, 200_000)],
+        },
+        Case {
+            name: "scatter_max of elements",
+            kernel: Kernel::ScatterReduce {
+                dtype: DType::F32,
+                function: ScatterFunction::Max,
+                operand_shape: [70, 200].into(),
+                updates_shape: [70, 3000].into(),
+                axis: 1,
+                indices: View::contiguous(210_000),
+                updates: View::contiguous(210_000),
+                in_place: false,
+            },
+            inputs: vec![(DType::F32, 14_000), (DType::I32, 210_000), (DType::F32, 210_000)],
+            outputs: vec![(DType::F32, 14_000)],
+        },
+        Case {
             name: "scatter_add",
             kernel: Kernel::ScatterAdd {
                 dtype: DType::F32,

@@ -199,6 +199,10 @@ impl<T: Element> Task<'_, T> {
         if rows.is_empty() || per_outer == 0 || units.extent == 0 {
             return;
         }
+        if units.width == 1 && units.places.is_contiguous() {
+            self.run_elements(own, rows, result, combine);
+            return;
+        }
         let outer = rows.start / units.extent..rows.end.div_ceil(units.extent);
         let (mut start, end) = (outer.start * per_outer, outer.end * per_outer);
         let reached = rows.start * units.inner..rows.end * units.inner;
@@ -233,6 +237,41 @@ impl<T: Element> Task<'_, T> {
                 }
             }
             start += index_block.len();
+        }
+    }
+
+    /// The same for units of one element, where rows follow one another in the result. Never part of its caller, whose loops would be slower
+    /// for it.
+    #[inline(never)]
+    fn run_elements(self, own: &mut Own<T>, rows: Range<usize>, result: &mut [T], combine: impl Fn(T, T) -> T) {
+        let Task { scheme: Scheme { units, updates: view, .. }, .. } = self;
+        let Units { count, inner, extent, .. } = *units;
+        for outer in rows.start / extent..rows.end.div_ceil(extent) {
+            let line = outer * extent;
+            let reached = rows.start.max(line)..rows.end.min(line + extent);
+            let first = reached.start - line;
+            let target = &mut result[(reached.start - rows.start) * inner..(reached.end - rows.start) * inner];
+            let (mut start, end) = (outer * count * inner, (outer + 1) * count * inner);
+            let mut column = 0;
+            while start < end {
+                let length = own.indices.len().min(end - start);
+                let (indices, updates) = (&mut own.indices[..length], &mut own.updates[..length]);
+                walk::read(self.indices, &units.indices, start, indices);
+                walk::read(self.updates, view, start, updates);
+                for (&index, &update) in indices.iter().zip(&*updates) {
+                    // A negative index is past every extent, and so is one in front of what is reached.
+                    let row = (index as usize).wrapping_sub(first);
+                    if row < reached.len() {
+                        let element = &mut target[row * inner + column];
+                        *element = combine(*element, update);
+                    }
+                    column += 1;
+                    if column == inner {
+                        column = 0;
+                    }
+                }
+                start += length;
+            }
         }
     }
 }

@@ -71,6 +71,15 @@ impl<T: Scattered> Dense<T> {
         let mut left = Left::new(sources);
         while place < places {
             let run = walk.next(places - place);
+            if let ([part], None, true) =
+                (&self.parts[..], sources.factor, run.length == 1 || run.stride == units.width as isize)
+            {
+                let (first, count) = (run.at(0), run.length * units.width);
+                let totals = &part.totals[place * units.width..][..count];
+                Sources::finish_all(&mut result[first..first + count], totals);
+                place += run.length;
+                continue;
+            }
             for i in 0..run.length {
                 let position = run.at(i);
                 let first = (place + i) * units.width;

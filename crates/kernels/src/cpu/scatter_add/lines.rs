@@ -84,6 +84,13 @@ impl<T: Scattered> Own<T> {
             let mut place = 0;
             while place < line_places {
                 let run = walk.next(line_places - place);
+                if sources.factor.is_none() && (run.length == 1 || run.stride == *width as isize) {
+                    let (first, count) = (run.at(0) - base, run.length * width);
+                    let totals = &self.totals[place * width..][..count];
+                    Sources::finish_all(&mut result[first..first + count], totals);
+                    place += run.length;
+                    continue;
+                }
                 for i in 0..run.length {
                     let position = run.at(i) - base;
                     let totals = &self.totals[(place + i) * width..][..*width];

@@ -74,6 +74,10 @@ const DENSE_WIDTH: usize = 4;
 /// How many updates there must be for every two places that have totals.
 const DENSE_UPDATES: usize = 1;
 
+/// How many places there may be for every update where lines are computed one after the other: to go through the places of a line, which are
+/// near, costs less than to bring its updates into an order.
+const LINE_PLACES: usize = 4;
+
 /// The fewest lines that are computed one after the other.
 const FEWEST_LINES: usize = 8;
 
@@ -169,12 +173,13 @@ impl<T: Scattered> Way<T> {
     fn new(scheme: &ScatterScheme, tasks: usize) -> Self {
         let Units { width, .. } = scheme.units;
         let (units, places) = (scheme.units.units(), scheme.units.places());
-        if width <= DENSE_WIDTH && places.saturating_mul(DENSE_UPDATES) <= units.saturating_mul(2) && units > 0 {
-            let Units { outer, count, inner, extent, .. } = scheme.units;
-            let line = extent.saturating_mul(inner).saturating_mul(width);
-            if outer >= FEWEST_LINES && count * inner >= SHORTEST_LINE && line <= LONGEST_LINE {
-                return Way::Lines(Lines::new(scheme, tasks));
-            }
+        let Units { outer, count, inner, extent, .. } = scheme.units;
+        let line = extent.saturating_mul(inner).saturating_mul(width);
+        let is_narrow = width <= DENSE_WIDTH && units > 0;
+        let has_lines = outer >= FEWEST_LINES && count * inner >= SHORTEST_LINE && line <= LONGEST_LINE;
+        if is_narrow && has_lines && places <= units.saturating_mul(LINE_PLACES) {
+            Way::Lines(Lines::new(scheme, tasks))
+        } else if is_narrow && places.saturating_mul(DENSE_UPDATES) <= units.saturating_mul(2) {
             Way::Dense(Dense::new(scheme, tasks))
         } else {
             Way::Sorted(Sorted::new(scheme, tasks))
@@ -230,6 +235,16 @@ impl<T: Scattered> Sources<'_, T> {
         match self.factor {
             None => T::rounded(total),
             Some(factor) => element.add(factor.mul(T::rounded(total))),
+        }
+    }
+
+    /// [`Sources::finish`] of elements side by side, without a factor.
+    #[inline(always)]
+    fn finish_all(elements: &mut [T], totals: &[T::Total]) {
+        for (element, &total) in elements.iter_mut().zip(totals) {
+            let mut sum = element.total();
+            T::join(&mut sum, total);
+            *element = T::rounded(sum);
         }
     }
 
