@@ -213,6 +213,13 @@ pub(super) fn read<T: Copy>(source: &[T], view: &View, start: usize, target: &mu
         match run.stride {
             0 => piece.fill(source[run.position]),
             1 => copy(&source[run.position..run.position + run.length], piece),
+            -1 => {
+                // A distance that the compiler sees, so that it turns vectors around.
+                let values = source[run.at(run.length - 1)..=run.position].iter().rev();
+                for (element, value) in piece.iter_mut().zip(values) {
+                    *element = *value;
+                }
+            }
             stride => {
                 let last = run.at(run.length - 1);
                 let apart = stride.unsigned_abs();
