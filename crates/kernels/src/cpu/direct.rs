@@ -49,6 +49,22 @@ impl<T: Real> WithSimd for DirectProduct<'_, T> {
         let is_in_order = right.rows.is_unit() && left.columns.is_unit();
         // A few columns are done one by one.
         let combines = right.columns.is_unit() && n >= 8;
+        // Elements that are summed one product after the other in any case, with a number of columns that the compiler sees.
+        let lanes = T::lanes::<S>();
+        let is_plain = if n == 1 { k < lanes || !is_in_order } else { n < lanes && right.columns.is_unit() };
+        if let (true, Some(row_stride), true) = (is_plain && k <= RUN, row_stride, n <= FEW_COLUMNS) {
+            let few = FewColumns { k, lhs, rhs: &rhs[rhs_start..], lhs_start, row_stride, left_stride, right_stride };
+            return match n {
+                1 => few.run::<1>(rows, result),
+                2 => few.run::<2>(rows, result),
+                3 => few.run::<3>(rows, result),
+                4 => few.run::<4>(rows, result),
+                5 => few.run::<5>(rows, result),
+                6 => few.run::<6>(rows, result),
+                7 => few.run::<7>(rows, result),
+                _ => few.run::<FEW_COLUMNS>(rows, result),
+            };
+        }
         for (row, line) in rows.zip(result.chunks_exact_mut(n)) {
             let distance = row_stride.map_or_else(|| left.rows.distance(row), |stride| row as isize * stride);
             let lhs = &lhs[lhs_start.wrapping_add_signed(distance)..];
@@ -66,6 +82,43 @@ impl<T: Real> WithSimd for DirectProduct<'_, T> {
                     strided_dot(lhs, left_stride, &rhs[start..], right_stride, k)
                 };
             }
+        }
+    }
+}
+
+/// The most columns of products that are computed with all sums of a row in registers, without vectors of columns.
+const FEW_COLUMNS: usize = 8;
+
+/// Products of few columns and of the depth of one run.
+struct FewColumns<'a, T> {
+    k: usize,
+    lhs: &'a [T],
+    rhs: &'a [T],
+    lhs_start: usize,
+    /// From row to row of the left operand.
+    row_stride: isize,
+    /// From column to column of it.
+    left_stride: usize,
+    /// From row to row of the right operand, whose columns stand side by side.
+    right_stride: usize,
+}
+
+impl<T: Real> FewColumns<'_, T> {
+    /// Each element is summed as [`strided_dot`] sums it.
+    #[inline(always)]
+    fn run<const COLUMNS: usize>(self, rows: Range<usize>, result: &mut [T]) {
+        let FewColumns { k, lhs, rhs, lhs_start, row_stride, left_stride, right_stride } = self;
+        for (row, line) in rows.zip(result.chunks_exact_mut(COLUMNS)) {
+            let factors = &lhs[lhs_start.wrapping_add_signed(row as isize * row_stride)..];
+            let mut sums = [T::default(); COLUMNS];
+            for p in 0..k {
+                let factor = factors[p * left_stride];
+                let others = &rhs[p * right_stride..][..COLUMNS];
+                for (sum, &other) in sums.iter_mut().zip(others) {
+                    *sum = T::plus(*sum, T::times(factor, other));
+                }
+            }
+            line.copy_from_slice(&sums);
         }
     }
 }
