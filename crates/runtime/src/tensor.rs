@@ -10,6 +10,7 @@ mod indexing;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 mod numbers;
+mod permuted;
 
 pub(crate) use append::{append, reserve};
 pub use arithmetic::Number;

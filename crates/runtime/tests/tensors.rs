@@ -206,6 +206,50 @@ fn other_shapes_and_orders() {
     assert_eq!(f32s([2, 0, 3], &[]).transpose(0, 2).unwrap().shape().to_vec(), [3, 0, 2]);
 }
 
+/// Extents of less than a square, of whole ones and of parts behind them.
+#[test]
+fn every_order_of_axes_has_each_element_where_it_belongs() {
+    for extents in [vec![17, 33], vec![16, 32], vec![1, 40], vec![3, 1, 18], vec![5, 17, 19], vec![2, 3, 20, 17]] {
+        let (t, rank) = (counted(&extents[..]), extents.len());
+        let orders = (0..rank.pow(rank as u32))
+            .map(|number| -> Vec<usize> { (0..rank).map(|place| number / rank.pow(place as u32) % rank).collect() });
+        for order in orders.filter(|order| (0..rank).all(|axis| order.contains(&axis))) {
+            let turned = t.permute(order.iter().map(|&axis| axis as isize).collect::<Vec<_>>()).unwrap();
+            let shape = turned.shape().to_vec();
+            assert_eq!(shape, order.iter().map(|&axis| extents[axis]).collect::<Vec<_>>());
+            for (position, &found) in turned.as_slice::<i32>().unwrap().iter().enumerate() {
+                // The element's number is its place before.
+                let (mut rest, mut expected) = (position, 0);
+                for (&axis, extent) in order.iter().zip(&shape).rev() {
+                    expected += rest % extent * extents[axis + 1..].iter().product::<usize>();
+                    rest /= extent;
+                }
+                assert_eq!(found as usize, expected, "{extents:?} in the order {order:?} at {position}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_greatest_along_an_axis_is_the_first_of_several_or_the_first_nan() {
+    let rows = [
+        [1.0, 3.0, 3.0, -1.0],
+        [f32::NAN, 5.0, f32::NAN, 9.0],
+        [-2.0, f32::NEG_INFINITY, -2.0, -0.0],
+        [0.0, -0.0, f32::NAN, 7.0],
+    ];
+    let t = Tensor::from(rows);
+    assert_eq!(t.argmax_along(1).unwrap(), Tensor::from([1, 0, 3, 2]));
+    assert_eq!(t.transpose(0, 1).unwrap().argmax_along(0).unwrap(), Tensor::from([1, 0, 3, 2]));
+    assert_eq!(t.argmax_along(0).unwrap(), Tensor::from([1, 1, 1, 1]));
+    let deep = t.reshape([2, 2, 4]).unwrap();
+    assert_eq!(deep.argmax_along(1).unwrap(), Tensor::from([[1, 1, 1, 1], [1, 1, 1, 1]]));
+    assert_eq!(t.cast(DType::F64).argmax_along(-1).unwrap(), Tensor::from([1, 0, 3, 2]));
+    assert_eq!(counted([3, 4]).argmax_along(0).unwrap(), Tensor::from([2, 2, 2, 2]));
+    assert_eq!(f32s([0, 4], &[]).argmax_along(1).unwrap().shape().to_vec(), [0]);
+    assert_eq!(f32s([4, 0], &[]).argmax_along(0).unwrap().shape().to_vec(), [0]);
+}
+
 #[test]
 fn several_tensors_become_one_in_every_type() {
     for storage in StorageType::ALL {

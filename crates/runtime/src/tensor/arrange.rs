@@ -5,8 +5,9 @@ use std::borrow::Borrow;
 use arenagrad_graph::{Elements, Position, Shape};
 
 use crate::error::Error;
-use crate::tensor::indexing::Places;
-use crate::tensor::{Tensor, TensorError, append, reserve};
+use crate::tensor::append::interleaved;
+use crate::tensor::permuted::permuted;
+use crate::tensor::{Tensor, TensorError};
 
 /// Other shapes and orders, all copies.
 impl Tensor {
@@ -74,8 +75,8 @@ impl Tensor {
         }
         let strides = self.shape.strides();
         let extents: Vec<usize> = order.iter().map(|&axis| self.shape[axis]).collect();
-        let steps = order.iter().map(|&axis| strides[axis]).collect();
-        let data = self.data.at(Places::new(0, extents.clone(), steps));
+        let steps: Vec<usize> = order.iter().map(|&axis| strides[axis]).collect();
+        let data = permuted(&self.data, &extents, &steps);
         Ok(Tensor::of(extents.into(), data))
     }
 
@@ -143,17 +144,8 @@ fn joined<T: Borrow<Tensor>>(
         }
     }
     let outer = extents[..axis].iter().fold(1usize, |outer, &extent| outer.saturating_mul(extent));
-    let mut data = Elements::empty(first.storage());
-    let sources = || tensors.iter().map(|tensor| &tensor.borrow().data);
-    let count: usize = sources().map(|source| source.len()).sum();
-    reserve(&mut data, count);
-    // Of no elements there may be any number of blocks.
-    for number in 0..if count == 0 { 0 } else { outer } {
-        for source in sources() {
-            let block = source.len() / outer;
-            append(&mut data, source, number * block, block);
-        }
-    }
+    let sources: Vec<&Elements> = tensors.iter().map(|tensor| &*tensor.borrow().data).collect();
+    let data = interleaved(first.storage(), &sources, outer);
     let mut shape = extents.to_vec();
     shape[axis] = match extents.len() == first.shape.rank() {
         // Of no elements there may be any extent, and two may be more than is counted.

@@ -65,15 +65,15 @@ impl Tensor {
             return Err(TensorError::NoElements { method: "argmax_along", shape: self.shape.clone() }.into());
         }
         let inner = self.shape[axis + 1..].iter().fold(1usize, |inner, &extent| inner.saturating_mul(extent));
-        let values = self.to_f64_vec();
-        let mut places = Vec::with_capacity(values.len() / extent);
-        // Of no elements there are no blocks.
-        for block in values.chunks(extent.saturating_mul(inner).max(1)) {
-            for offset in 0..inner {
-                let along = block[offset..].iter().step_by(inner).copied();
-                places.push(chosen(along, |x, greatest| x > greatest).0 as i32);
+        let places = match &*self.data {
+            Elements::F32(data) => greatest_along(data, extent, inner),
+            Elements::F64(data) => greatest_along(data, extent, inner),
+            Elements::I32(data) => greatest_along(data, extent, inner),
+            Elements::Bool(_) | Elements::F16(_) | Elements::Bf16(_) => {
+                greatest_along(&self.to_f64_vec(), extent, inner)
             }
-        }
+            Elements::U8(_) | Elements::I8(_) | Elements::I64(_) => greatest_along(&self.to_f64_vec(), extent, inner),
+        };
         let shape: Vec<usize> = self.shape[..axis].iter().chain(&self.shape[axis + 1..]).copied().collect();
         Tensor::from_data(shape.into(), Elements::from(places))
     }
@@ -217,4 +217,37 @@ fn chosen(values: impl Iterator<Item = f64>, is_better: impl Fn(f64, f64) -> boo
         }
     }
     best.unwrap_or((0, f64::NAN))
+}
+
+/// Where along an axis of that extent the greatest elements are, as [`chosen`] finds them, row by row of the `inner` ones behind it.
+#[allow(clippy::eq_op)] // Only NaN differs from itself.
+fn greatest_along<T: Copy + PartialOrd>(data: &[T], extent: usize, inner: usize) -> Vec<i32> {
+    let mut places = Vec::with_capacity(data.len() / extent);
+    let is_greater = |x: T, greatest: T| (x > greatest) | ((x != x) & (greatest == greatest));
+    if inner == 1 {
+        for row in data.chunks_exact(extent) {
+            let mut best = (0, row[0]);
+            for (place, &x) in (0..).zip(row) {
+                if is_greater(x, best.1) {
+                    best = (place, x);
+                }
+            }
+            places.push(best.0);
+        }
+        return places;
+    }
+    // Of no elements there are no blocks.
+    for block in data.chunks_exact(extent.saturating_mul(inner).max(1)) {
+        let mut greatest = block[..inner].to_vec();
+        let first = places.len();
+        places.resize(first + inner, 0);
+        for (place, row) in (1..).zip(block[inner..].chunks_exact(inner)) {
+            for ((best, at), &x) in greatest.iter_mut().zip(&mut places[first..]).zip(row) {
+                if is_greater(x, *best) {
+                    (*best, *at) = (x, place);
+                }
+            }
+        }
+    }
+    places
 }
