@@ -4,9 +4,13 @@
 //! product loads as it packs ([`PackNarrow`]), so that no buffer is widened beside what it packs.
 
 use arenagrad_graph::{Bf16, Elements, F16, I8, I64, Stores, U8};
+use pulp::{Simd, WithSimd};
 
 use super::buffer::{Element, wrong_storage};
+use super::cache_lines::AtLine;
+use super::pack::{MOST_LANES, put_pieces};
 use super::processor::{Vectorise, detect, dispatch};
+use super::real::{MOST_PIECE, Real};
 use super::registers::Lane;
 use super::walk::{self, Run, Walk};
 use crate::view::{Axes, View};
@@ -212,8 +216,8 @@ pub(super) trait PackNarrow: Sized {
 impl PackNarrow for f32 {
     fn pack(source: &Elements, panel: Panel<'_>, packed: &mut [f32]) {
         match source {
-            Elements::F16(source) => dispatch(detect(), Pack { source, panel, packed }),
-            Elements::Bf16(source) => dispatch(detect(), Pack { source, panel, packed }),
+            Elements::F16(source) => detect().dispatch(Pack { source, panel, packed }),
+            Elements::Bf16(source) => detect().dispatch(Pack { source, panel, packed }),
             Elements::F32(_) | Elements::F64(_) | Elements::Bool(_) => {
                 wrong_storage("elements narrower than f32", source.storage())
             }
@@ -230,23 +234,24 @@ impl PackNarrow for f64 {
     }
 }
 
-struct Pack<'a, E, T> {
+struct Pack<'a, E> {
     source: &'a [E],
     panel: Panel<'a>,
-    packed: &'a mut [T],
+    packed: &'a mut [f32],
 }
 
-/// The elements of a line that are loaded at once where lines are exchanged for columns.
+/// The elements of a line that are loaded at once where lines are exchanged for columns one by one.
 const SQUARE: usize = 16;
 
-impl<E: Stores<T>, T: Copy + Default> Vectorise for Pack<'_, E, T> {
+impl<E: Stores<f32>> WithSimd for Pack<'_, E> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FUSED: bool>(self) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Pack { source, panel: Panel { places, depth, from, width }, packed } = self;
         // A single line is read along the depth.
         let are_neighbours = places.len() > 1 && places.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1));
+        let lanes = f32::lanes::<S>();
         let mut walk = Walk::over(depth, 0, from);
         let mut lines = packed;
         while !lines.is_empty() {
@@ -257,26 +262,58 @@ impl<E: Stores<T>, T: Copy + Default> Vectorise for Pack<'_, E, T> {
                 for (p, line) in head.chunks_exact_mut(width).enumerate() {
                     let (values, rest) = line.split_at_mut(places.len());
                     load(&source[places[0].wrapping_add(run.at(p))..][..values.len()], values);
-                    rest.fill(T::default());
+                    rest.fill(0.0);
                 }
-            } else {
-                exchange(source, places, run, width, head);
+                continue;
             }
+            let whole = if run.stride == 1 && const { !S::IS_SCALAR } { run.length / lanes * lanes } else { 0 };
+            let (vectors, rest) = head.split_at_mut(whole * width);
+            for (number, lines) in vectors.chunks_exact_mut(lanes * width).enumerate() {
+                exchange_vectors(simd, source, places, run.at(number * lanes), (lines, width));
+            }
+            exchange(source, places, Run { position: run.at(whole), length: run.length - whole, ..run }, width, rest);
         }
     }
 }
 
-/// Packs lines along a run of the depth that begin apart.
+/// Packs as many places of the depth as a vector has lanes, of lines along it that begin `distance` past `places` and apart.
 #[inline(always)]
-fn exchange<E: Stores<T>, T: Copy + Default>(source: &[E], places: &[usize], run: Run, width: usize, packed: &mut [T]) {
+fn exchange_vectors<E: Stores<f32>, S: Simd>(
+    simd: S,
+    source: &[E],
+    places: &[usize],
+    distance: usize,
+    (lines, width): (&mut [f32], usize),
+) {
+    let lanes = f32::lanes::<S>();
+    for first in (0..width).step_by(f32::PIECE) {
+        let count = f32::PIECE.min(width - first);
+        let mut vectors = [f32::splat(simd, 0.0); MOST_PIECE];
+        for (vector, place) in vectors.iter_mut().zip(places.iter().skip(first).take(count)) {
+            let AtLine(values) = &mut AtLine([0.0; MOST_LANES]);
+            load(&source[place.wrapping_add(distance)..][..lanes], &mut values[..lanes]);
+            *vector = f32::vectors::<S>(&values[..lanes])[0];
+        }
+        if count == f32::PIECE {
+            // Of a length that the compiler knows.
+            put_pieces::<f32, S>(simd, vectors, (lines, width), first, f32::PIECE);
+        } else {
+            put_pieces::<f32, S>(simd, vectors, (lines, width), first, count);
+        }
+    }
+}
+
+/// Packs lines along a run of the depth that begin apart, element by element.
+#[inline(always)]
+fn exchange<E: Stores<f32>>(source: &[E], places: &[usize], run: Run, width: usize, packed: &mut [f32]) {
     for (square, lines) in packed.chunks_mut(SQUARE * width).enumerate() {
         let first = square * SQUARE;
         let length = lines.len() / width;
-        let mut values = [T::default(); SQUARE];
+        let mut values = [0.0; SQUARE];
         let values = &mut values[..length];
         for i in 0..width {
             match places.get(i) {
-                None => values.fill(T::default()),
+                None => values.fill(0.0),
                 Some(place) if run.stride == 1 => {
                     load(&source[place.wrapping_add(run.at(first))..][..length], values);
                 }

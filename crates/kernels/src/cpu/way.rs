@@ -89,22 +89,24 @@ impl Usual {
         let way = if slides && moved == [false; 2] {
             tasks = tasks.min(batches);
             Way::Windows
-        } else if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced()) {
+        } else if work <= PACKING || (m < PACKING_ROWS && extents.is_evenly_spaced() && moved == [false; 2]) {
             tasks = tasks.min(batches * m);
-            if moved.contains(&true) { Way::Panels(1) } else { Way::Direct }
+            if moved == [false; 2] { Way::Direct } else { Way::Panels(1) }
         } else if batches >= 2 * tasks && batches > 1 {
             tasks = tasks.min(batches);
             Way::Panels(m)
         } else {
-            // Each task reads the whole right operand, so there are no more of them than threads.
+            // Each task reads a whole operand, so there are no more of them than threads.
             if tasks > 1 {
-                tasks = tasks.min(parallel::threads()).min((batches * m).div_ceil(tile.rows));
+                tasks = tasks.min(parallel::threads());
             }
-            let rows = m.min((batches * m).div_ceil(tasks));
+            // Of a few rows each task has columns, for which rows would not go round.
             let tiles = n.div_ceil(tile.columns);
             if batches == 1 && tasks <= tiles && extents.moves_less_by_columns(tasks) {
                 return Usual { way: Way::Columns, tasks };
             }
+            tasks = tasks.min((batches * m).div_ceil(tile.rows)).max(1);
+            let rows = m.min((batches * m).div_ceil(tasks));
             let packs_once = rows <= extents.most_rows_at_once();
             if packs_once && (tasks == 1 || rows >= ROWS_OF_OWN_PACKING) {
                 Way::Panels(tile.rows)
@@ -164,4 +166,35 @@ pub(super) struct Chosen {
     pub(super) tasks: usize,
     /// The most rows that a task computes at once.
     pub(super) height: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::Axes;
+
+    /// How a product of matrices side by side is computed on two threads.
+    fn of([m, k, n]: [usize; 3], moved: [bool; 2]) -> (Way, usize) {
+        let matrices = |rows, columns: usize| {
+            Matrices::single(0, Axes::strided(rows, columns as isize), Axes::strided(columns, 1))
+        };
+        let (lhs, rhs) = (matrices(m, k), matrices(k, n));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("two threads");
+        pool.install(|| {
+            let extents = Extents::new(&lhs, &rhs, moved[0]);
+            let cost = cost::matmul(DType::F32, &lhs, &rhs);
+            let Usual { way, tasks } = Usual::of(cost, &extents, tile_of(DType::F32, detect()), moved, false);
+            (way, tasks)
+        })
+    }
+
+    #[test]
+    fn few_rows_of_a_large_product_are_computed_by_columns() {
+        // As many rows as one tile has, or a single one that meets narrow elements: rows would be one task.
+        assert_eq!(of([8, 2048, 2048], [false; 2]), (Way::Columns, 2));
+        assert_eq!(of([1, 2048, 2048], [false, true]), (Way::Columns, 2));
+        assert_eq!(of([1, 2048, 2048], [false; 2]), (Way::Direct, 1));
+        assert_eq!(of([8, 8, 16], [false; 2]).1, 1);
+        assert_eq!(of([1, 64, 4], [false, true]).1, 1);
+    }
 }
