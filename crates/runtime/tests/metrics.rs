@@ -264,7 +264,7 @@ fn refused_batches_change_nothing_and_say_why() {
         ),
         (
             accuracy.add(&logits(0..2), &integers(&[0, 4])),
-            "element 1 of the labels is 4, which is none of the classes 0..4",
+            "element 1 of the labels is 4, which is none of the classes 0..4; ignore() names a label that is left out",
         ),
         (
             accuracy.clone().ignore(None).add(&logits(0..2), &integers(&[-100, 0])),

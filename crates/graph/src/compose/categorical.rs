@@ -64,7 +64,8 @@ impl<'g> Expr<'g> {
     /// (`torch.distributions.Categorical(logits=x).sample()`, `jax.random.categorical`). Floats.
     ///
     /// The draw is the place of the largest `x + g`, with `g` of the standard Gumbel distribution as in [`Expr::gumbel_softmax_in`], and is made in a
-    /// [`Phase`](crate::nn::Phase) as [`Graph::uniform_in`] draws. A category of -inf beside a finite one is never drawn, nor is one whose
+    /// [`Phase`](crate::nn::Phase) as [`Graph::uniform_in`] draws: in training anew at each step, and the same in every run of an evaluation, whose actions or tokens would then be
+    /// those of one fixed noise. To draw with a counter of one's own, say `(x - (-g.uniform(shape, step, seed).log()).log()).argmax(axis)`. A category of -inf beside a finite one is never drawn, nor is one whose
     /// probability is far below the `2^-24` that the draws resolve at its rate. NaN counts as the largest. No gradient flows through it.
     ///
     /// Errors: an expression that holds no floats; an axis that there is not, or that is empty.

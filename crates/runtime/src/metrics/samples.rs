@@ -129,7 +129,7 @@ pub(super) fn class_of(what: &'static str, position: usize, class: i64, classes:
     match usize::try_from(class) {
         Ok(index) if index < classes => Ok(index),
         Ok(_) | Err(_) => {
-            let hint = if class < 0 && what == "labels" { "; ignore() names a label that is left out" } else { "" };
+            let hint = if what == "labels" { "; ignore() names a label that is left out" } else { "" };
             Err(MetricError::NoSuchClass { what, position, class, classes, hint })
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::error::Error;
 use crate::session::Session;
 use crate::tensor::Tensor;
+use crate::train::Trainer;
 use crate::train::options::{AVERAGE, AVERAGED};
 
 impl Session {
@@ -75,36 +76,91 @@ impl Session {
     /// # Ok::<(), arenagrad::Error>(())
     /// ```
     pub fn with_averages<T>(&mut self, evaluate: impl FnOnce(&mut Session) -> Result<T, Error>) -> Result<T, Error> {
-        // A parameter that is held narrower than its average gives it back rounded.
-        let suffix = format!(".{AVERAGE}");
-        let names = self.parameter_names().filter(|name| name.ends_with(&suffix)).map(str::to_owned);
-        let names: Vec<String> = names.collect();
-        let values = names.iter().map(|name| self.parameter(name)).collect::<Result<Vec<_>, _>>()?;
-        self.swap_averages()?;
-        let mut swapped = Swapped { session: self, averages: names.into_iter().zip(values).collect(), is_back: false };
-        let evaluated = evaluate(swapped.session);
-        swapped.put_back()?;
-        evaluated
+        with_averages(self, evaluate)
     }
 }
 
+impl Trainer<'_> {
+    /// What `evaluate` makes of this trainer while its parameters have the values of their moving averages, which
+    /// [`crate::Optimizer::moving_average`] keeps: metrics of the averaged network, its samples, its file. They have their own again afterwards, also if it failed or
+    /// panicked.
+    ///
+    /// ```
+    /// use arenagrad::nn::Linear;
+    /// use arenagrad::{Device, Optimizer, Sgd, Tensor, Trainer};
+    ///
+    /// let layer = Linear::new("layer", 1, 1);
+    /// let mut trainer = Trainer::new(Device::cpu(), Sgd::new(0.1).moving_average(0.9), |inputs| {
+    ///     (layer.apply(inputs.get("x")) - inputs.get("y")).square().mean(..)
+    /// });
+    /// let predict = trainer.add_evaluation(|inputs| vec![layer.apply(inputs.get("x"))]);
+    /// let (x, y) = (Tensor::new([2, 1], vec![1.0f32, 2.0])?, Tensor::new([2, 1], vec![3.0f32, 6.0])?);
+    /// for _ in 0..5 {
+    ///     trainer.step(&[("x", &x), ("y", &y)])?;
+    /// }
+    /// let averaged = trainer.with_averages(|trainer| trainer.evaluate(predict, &[("x", &x)]))?;
+    /// assert_ne!(averaged, trainer.evaluate(predict, &[("x", &x)])?);
+    /// # Ok::<(), arenagrad::Error>(())
+    /// ```
+    ///
+    /// Errors: those of [`Session::swap_averages`], and of `evaluate`. It must not train: steps would go on from the averages, and these from the parameters.
+    pub fn with_averages<T>(&mut self, evaluate: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        with_averages(self, evaluate)
+    }
+}
+
+/// Who has a session whose parameters have averages.
+trait HasSession {
+    fn held(&mut self) -> &mut Session;
+}
+
+impl HasSession for Session {
+    fn held(&mut self) -> &mut Session {
+        self
+    }
+}
+
+impl HasSession for Trainer<'_> {
+    fn held(&mut self) -> &mut Session {
+        self.session_mut()
+    }
+}
+
+fn with_averages<H: HasSession, T>(
+    holder: &mut H,
+    evaluate: impl FnOnce(&mut H) -> Result<T, Error>,
+) -> Result<T, Error> {
+    // A parameter that is held narrower than its average gives it back rounded.
+    let session = holder.held();
+    let suffix = format!(".{AVERAGE}");
+    let names = session.parameter_names().filter(|name| name.ends_with(&suffix)).map(str::to_owned);
+    let names: Vec<String> = names.collect();
+    let values = names.iter().map(|name| session.parameter(name)).collect::<Result<Vec<_>, _>>()?;
+    session.swap_averages()?;
+    let mut swapped = Swapped { holder, averages: names.into_iter().zip(values).collect(), is_back: false };
+    let evaluated = evaluate(swapped.holder);
+    swapped.put_back()?;
+    evaluated
+}
+
 /// A session whose parameters have the values of their averages. They get their own back when it goes out of scope, on whatever way.
-struct Swapped<'s> {
-    session: &'s mut Session,
+struct Swapped<'s, H: HasSession> {
+    holder: &'s mut H,
     /// The averages, and what they were.
     averages: Vec<(String, Tensor)>,
     is_back: bool,
 }
 
-impl Swapped<'_> {
+impl<H: HasSession> Swapped<'_, H> {
     fn put_back(&mut self) -> Result<(), Error> {
         self.is_back = true;
-        self.session.swap_averages()?;
-        self.averages.iter().try_for_each(|(name, value)| self.session.set_parameter(name, value))
+        let session = self.holder.held();
+        session.swap_averages()?;
+        self.averages.iter().try_for_each(|(name, value)| session.set_parameter(name, value))
     }
 }
 
-impl Drop for Swapped<'_> {
+impl<H: HasSession> Drop for Swapped<'_, H> {
     fn drop(&mut self) {
         if !self.is_back {
             // A panic is on its way, which says more than an error of the device could.

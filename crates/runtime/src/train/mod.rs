@@ -156,7 +156,8 @@ pub trait Optimizer {
         options::Grouped::new(self, name, pattern, members)
     }
 
-    /// Trains the parameters of the pattern and no others: neither gradients nor states are made for the rest.
+    /// Trains the parameters of the pattern and no others: neither gradients nor states are made for the rest. Said twice it trains what is of both patterns; to train
+    /// several parts, freeze the others or give each a [group](Optimizer::group).
     fn only(self, pattern: impl Into<String>) -> options::Selected<Self>
     where
         Self: Sized,
@@ -300,7 +301,15 @@ fn append_gradients_of<'g>(
         let reason = match (declared.as_slice(), frozen.as_slice()) {
             ([], []) => format!("the graph of the loss {loss:?} has no trainable parameter"),
             ([], frozen) => {
-                format!("the optimiser trains none of the parameters of the loss {loss:?}: {}", names(frozen))
+                let patterns = optimizer.patterns();
+                let of_all = match patterns.len() {
+                    0 | 1 => String::new(),
+                    _ => format!(
+                        "; its patterns are {}, and `only` said twice is what both have",
+                        listed(patterns.iter().map(String::as_str))
+                    ),
+                };
+                format!("the optimiser trains none of the parameters of the loss {loss:?}: {}{of_all}", names(frozen))
             }
             (declared, _) => format!(
                 "no gradient of the loss {loss:?} reaches a trainable parameter, of which there are {}",
