@@ -302,7 +302,7 @@ fn a_loss_that_is_not_finite_ends_a_run_and_leaves_the_last_checkpoint() {
     assert_eq!((*step, *epoch, *batch), (4, 2, 1));
     assert!(!loss.is_finite());
     let message = result.unwrap_err().to_string();
-    assert!(message.contains("check::anomaly") && message.contains("last.safetensors"), "{message}");
+    assert!(message.contains("Trainer::anomaly") && message.contains("last.safetensors"), "{message}");
     assert_eq!(fs::read(path.join("last.safetensors")).unwrap(), before);
     assert!(fs::read_to_string(path.join("report.html")).unwrap().contains("failed: the loss of step 4"));
     fs::remove_dir_all(&path).unwrap();

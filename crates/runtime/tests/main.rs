@@ -134,6 +134,7 @@ mod tensor_arithmetic;
 mod tensors;
 mod threads;
 mod trainer;
+mod trainer_anomaly;
 mod trainer_lbfgs;
 mod trainer_names;
 mod trainer_owners;

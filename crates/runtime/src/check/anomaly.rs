@@ -49,53 +49,82 @@ pub fn anomaly(
 ) -> Result<AnomalyReport, Error> {
     let outputs = required(graph, outputs, "anomaly", Origin::here())?;
     let ids = outputs.iter().map(|output| output.id()).collect::<Result<Vec<NodeId>, GraphError>>()?;
-    // Of inputs and parameters only those that are needed are looked at, as they are given.
-    let mut nodes = Vec::new();
-    for id in graph.needed(&ids)? {
-        if matches!(graph.node(id)?.op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. })) {
-            nodes.push(id);
-        }
-    }
-    nodes.extend(computed(graph, &ids)?);
-    let exprs: Vec<Expr<'_>> = nodes.iter().map(|id| graph.expr(*id)).collect();
+    let search = Search::new(graph, &ids)?;
+    let exprs: Vec<Expr<'_>> = search.nodes().map(|id| graph.expr(id)).collect();
     let (mut evaluation, plan) = Evaluation::new(graph, &exprs, values, device, 0)?;
-    let results = evaluation.run(plan)?;
+    Ok(search.report(&evaluation.run(plan)?))
+}
 
-    let mut report = AnomalyReport { nodes: nodes.len(), nan: None, infinity: None };
-    let mut constant = HashSet::new();
-    for ((id, expr), result) in nodes.iter().zip(&exprs).zip(&results) {
-        let op = graph.node(*id)?.op;
-        let is_view = matches!(&op, Op::View { operand, .. } if constant.contains(operand));
-        let is_constant = is_view || matches!(op, Op::Leaf(Leaf::Constant { .. } | Leaf::Literal { .. }));
-        if is_constant {
-            constant.insert(*id);
+/// The nodes that a search looks at, and what is said of them when their values are known. It outlives the graph.
+pub(crate) struct Search {
+    looked_at: Vec<LookedAt>,
+}
+
+struct LookedAt {
+    node: NodeId,
+    name: String,
+    origin: String,
+    /// A constant or literal, or a view of one.
+    is_constant: bool,
+}
+
+impl Search {
+    /// Everything that these nodes need.
+    pub(crate) fn new(graph: &Graph, outputs: &[NodeId]) -> Result<Search, GraphError> {
+        // Of inputs and parameters only those that are needed are looked at, as they are given.
+        let mut nodes = Vec::new();
+        for id in graph.needed(outputs)? {
+            if matches!(graph.node(id)?.op, Op::Leaf(Leaf::Input { .. } | Leaf::Parameter { .. })) {
+                nodes.push(id);
+            }
         }
-        if is_constant || !result.dtype().is_float() {
-            continue;
-        }
-        let elements = result.to_f64_vec();
-        let found = |matches: fn(f64) -> bool| -> Result<Option<Anomaly>, Error> {
-            let Some(element) = elements.iter().position(|&x| matches(x)) else { return Ok(None) };
-            Ok(Some(Anomaly {
-                node: *id,
-                name: format!("{expr:?}"),
-                origin: graph.node(*id)?.origin.to_string(),
-                shape: result.shape().clone(),
-                index: coordinates(result.shape(), element),
-                value: elements[element],
-            }))
-        };
-        if report.nan.is_none() {
-            report.nan = found(f64::is_nan)?;
-        }
-        if report.infinity.is_none() {
-            report.infinity = found(f64::is_infinite)?;
-        }
-        if report.nan.is_some() && report.infinity.is_some() {
-            break;
-        }
+        nodes.extend(computed(graph, outputs)?);
+        let mut constant = HashSet::new();
+        let looked_at = nodes.into_iter().map(|node| {
+            let inspected = graph.node(node)?;
+            let is_view = matches!(&inspected.op, Op::View { operand, .. } if constant.contains(operand));
+            let is_constant = is_view || matches!(inspected.op, Op::Leaf(Leaf::Constant { .. } | Leaf::Literal { .. }));
+            if is_constant {
+                constant.insert(node);
+            }
+            let (name, origin) = (format!("{:?}", graph.expr(node)), inspected.origin.to_string());
+            Ok(LookedAt { node, name, origin, is_constant })
+        });
+        Ok(Search { looked_at: looked_at.collect::<Result<_, GraphError>>()? })
     }
-    Ok(report)
+
+    /// The nodes, whose values the report is made of.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = NodeId> {
+        self.looked_at.iter().map(|looked_at| looked_at.node)
+    }
+
+    /// What their values come to, which are in the same order.
+    pub(crate) fn report(&self, results: &[Tensor]) -> AnomalyReport {
+        let mut report = AnomalyReport { nodes: self.looked_at.len(), nan: None, infinity: None };
+        for (LookedAt { node, name, origin, is_constant }, result) in self.looked_at.iter().zip(results) {
+            if *is_constant || !result.dtype().is_float() {
+                continue;
+            }
+            let elements = result.to_f64_vec();
+            let found = |matches: fn(f64) -> bool| {
+                let element = elements.iter().position(|&x| matches(x))?;
+                Some(Anomaly {
+                    node: *node,
+                    name: name.clone(),
+                    origin: origin.clone(),
+                    shape: result.shape().clone(),
+                    index: coordinates(result.shape(), element),
+                    value: elements[element],
+                })
+            };
+            report.nan = report.nan.take().or_else(|| found(f64::is_nan));
+            report.infinity = report.infinity.take().or_else(|| found(f64::is_infinite));
+            if report.nan.is_some() && report.infinity.is_some() {
+                break;
+            }
+        }
+        report
+    }
 }
 
 /// The outcome of a search for what is not finite. It prints as one line.
@@ -115,7 +144,7 @@ pub struct AnomalyReport {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Anomaly {
-    /// The node.
+    /// The node. Of a trainer's function it is one of a graph that is gone.
     pub node: NodeId,
     /// Its name, or its op and place in the graph.
     pub name: String,

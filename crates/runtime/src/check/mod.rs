@@ -31,6 +31,7 @@ mod parity;
 mod report;
 
 pub use adjoint::{Adjoint, AdjointReport, adjoint};
+pub(crate) use anomaly::Search;
 pub use anomaly::{Anomaly, AnomalyReport, anomaly};
 pub use differences::{DifferenceScheme, Differences, Probe, Sample};
 pub use error::CheckError;

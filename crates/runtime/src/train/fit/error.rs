@@ -12,7 +12,7 @@ use arenagrad_graph::message::short;
 pub enum FitError {
     #[error(
         "the loss of step {step} (epoch {epoch}, batch {batch} of it) is {loss}, and no step after it can mend that{kept}; \
-         to find the operation that makes it, give check::anomaly the graph of that step and the parameters before it"
+         to find the operation that makes it, give Trainer::anomaly that batch, with the parameters from before it"
     )]
     NotFinite {
         step: u64,
@@ -28,7 +28,7 @@ pub enum FitError {
     #[error(
         "the losses of {steps} steps in a row are not finite, at last {loss} of step {step} (epoch {epoch}, batch {batch} of it); the scale of \
          the loss skipped them, and a smaller one does not help{kept}; let Precision::keep_f32 name what leaves the range of 16 bits, \
-         or give check::anomaly the graph of that step"
+         or give Trainer::anomaly that batch"
     )]
     AllSkipped {
         /// How many in a row.

@@ -52,7 +52,7 @@ where
 pub(super) struct Function<'f> {
     pub(super) body: Body<'f>,
     /// Where the caller gave it.
-    origin: Origin,
+    pub(super) origin: Origin,
     plans: Vec<Kept>,
     has_run: bool,
     /// What its steps have trained.

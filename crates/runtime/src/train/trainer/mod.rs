@@ -6,6 +6,7 @@
 //! epochs or files: it is given tensors under names, and the [`Session`] that it works on has the parameters.
 
 mod adding;
+mod anomaly;
 mod asynchronous;
 mod checkpoint;
 mod cut;

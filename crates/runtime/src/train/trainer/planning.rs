@@ -60,8 +60,7 @@ impl Trainer<'_> {
         let is_lenient = matches!(self.functions[number].body, Body::Evaluation(_));
         let matched = &self.functions[number].matched;
         let precision = self.precision.with_matched(matched);
-        let known = self.session.trainable_names().chain(self.session.waiting_names());
-        let trainable: Vec<String> = known.map(str::to_owned).collect();
+        let trainable = self.known_names();
         let reached = self.reached_so_far(number);
         let planned = |at_times: &BTreeSet<String>| {
             let wanted = Wanted {
@@ -101,6 +100,11 @@ impl Trainer<'_> {
             refused?;
         }
         Ok((plan, parts))
+    }
+
+    /// The names of parameters that plans have declared to be trained, and of values that wait for one.
+    pub(super) fn known_names(&self) -> Vec<String> {
+        self.session.trainable_names().chain(self.session.waiting_names()).map(str::to_owned).collect()
     }
 
     /// Notes that patterns have names in a function: a plan of it was not refused. What evaluations lack is no error in any of them.
