@@ -43,8 +43,17 @@ use sweep::{sweep, sweep_with};
 /// How often loops are taken apart that came out of loops.
 const MOST_ROUNDS: usize = 2;
 
-/// What a depthwise convolution becomes, each of whose features is a sum over windows of a single channel: which is the faster depends
-/// on what the graph is run by.
+/// What convolutions become: which of equal forms is the faster depends on what the graph is run by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ConvolutionForms {
+    /// What those become that are depthwise.
+    pub depthwise: Depthwise,
+    /// How the channels of an input stand that is copied, which one that is padded is.
+    pub channels: ChannelOrder,
+}
+
+/// What a depthwise convolution becomes, each of whose features is a sum over windows of a single channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Depthwise {
     /// A sum of elementwise products, term by term where it has few.
@@ -52,6 +61,23 @@ pub enum Depthwise {
     Sums,
     /// A matrix product with a single row.
     Products,
+}
+
+/// How the channels stand of what a convolution reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ChannelOrder {
+    /// An image a channel.
+    #[default]
+    Apart,
+    /// Four channels of an element side by side, where four divide them: what reads a vector as fast as an element reads four depths of the product at once.
+    Fours,
+}
+
+impl ConvolutionForms {
+    /// These.
+    pub const fn new(depthwise: Depthwise, channels: ChannelOrder) -> Self {
+        ConvolutionForms { depthwise, channels }
+    }
 }
 
 /// A rewritten graph.
@@ -89,14 +115,18 @@ fn require(graph: &Graph, outputs: &[NodeId], pass: &'static str) -> Result<(), 
 /// Errors: the graph holds a mistake; an output is stale or of another graph.
 #[track_caller]
 pub fn optimise(graph: &Graph, outputs: &[NodeId]) -> Result<Optimised, GraphError> {
-    optimise_with(graph, outputs, Depthwise::default())
+    optimise_with(graph, outputs, ConvolutionForms::default())
 }
 
-/// [`optimise`], where depthwise convolutions become what `depthwise` says.
+/// [`optimise`], where convolutions become what `convolutions` says.
 #[track_caller]
-pub fn optimise_with(graph: &Graph, outputs: &[NodeId], depthwise: Depthwise) -> Result<Optimised, GraphError> {
+pub fn optimise_with(
+    graph: &Graph,
+    outputs: &[NodeId],
+    convolutions: ConvolutionForms,
+) -> Result<Optimised, GraphError> {
     require(graph, outputs, "optimise")?;
-    let rewrites = Rewrites { share: true, keep_derivatives: false, depthwise, ..Rewrites::simplifying() };
+    let rewrites = Rewrites { share: true, keep_derivatives: false, convolutions, ..Rewrites::simplifying() };
     let mut optimised = sweep(graph, outputs, rewrites)?;
     // What is taken out of a loop may hold loops itself.
     let mut rounds = 0;

@@ -1,6 +1,7 @@
 struct Parameters {
     blocks: u32,
     input1_position_extent_1: u32,
+    input1_position_reciprocal_1: f32,
     first: u32,
     per_row: u32,
 }
@@ -22,7 +23,8 @@ fn read_input0(index: u32) -> vec4<f32> {
 }
 
 fn input1_position(index: u32) -> u32 {
-    return index % parameters.input1_position_extent_1;
+    let rest_1 = u32((f32(index) + 0.5) * parameters.input1_position_reciprocal_1);
+    return (index - rest_1 * parameters.input1_position_extent_1);
 }
 
 fn read_input1(index: u32) -> vec4<f32> {

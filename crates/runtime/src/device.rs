@@ -8,6 +8,8 @@ use crate::error::Error;
 use crate::plan::Target;
 #[cfg(not(target_family = "wasm"))]
 use crate::tuning::Tuning;
+#[cfg(feature = "gpu")]
+use arenagrad_kernels::wgsl::AdapterClass;
 
 /// The environment variable that names the device which [`Device::auto`] opens.
 const DEVICE_VARIABLE: &str = "ARENAGRAD_DEVICE";
@@ -149,7 +151,10 @@ impl Device {
         match &self.kind {
             DeviceKind::Cpu => Target::CPU,
             #[cfg(feature = "gpu")]
-            DeviceKind::Gpu(_) => Target::GPU,
+            DeviceKind::Gpu(device) => match device.profile().class {
+                AdapterClass::Cpu => Target::SOFTWARE_ADAPTER,
+                AdapterClass::Gpu => Target::GPU,
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use crate::suite::devices::gpu;
 use crate::suite::evaluate::{Given, evaluate};
 use crate::suite::random::Random;
 use crate::suite::run::numbers;
-use arenagrad::{Convolution, ConvolutionTranspose, DType, Device, Expr, Graph, Session};
+use arenagrad::{AdapterKind, Convolution, ConvolutionTranspose, DType, Device, Expr, Graph, Session};
 
 /// The numbers of a convolution over two axes, or of a transposed one.
 #[derive(Clone, Copy, Debug)]
@@ -189,6 +189,26 @@ const DIRECTED: [Geometry; 8] = [
     Geometry { n: 5, channels: [3, 17], stride: [1, 2], size: [17, 32], ..TWO_ROWS },
 ];
 
+/// So large that a software adapter puts their channels side by side in fours: products by images, and of few results by all images at once, with
+/// features as rows and as columns; of their weights' gradients four images are neighbours.
+const IN_FOURS: [Geometry; 7] = [
+    Geometry { n: 4, channels: [8, 16], ..TWO_ROWS },
+    Geometry { n: 8, channels: [16, 16], size: [17, 16], stride: [2, 1], ..TWO_ROWS },
+    Geometry { n: 4, groups: 2, channels: [4, 8], size: [24, 25], ..TWO_ROWS },
+    Geometry {
+        n: 4,
+        channels: [12, 16],
+        size: [21, 13],
+        kernel: [5, 3],
+        dilation: [2, 3],
+        padding: [3, 1],
+        ..TWO_ROWS
+    },
+    Geometry { n: 16, channels: [32, 32], size: [6, 6], ..TWO_ROWS },
+    Geometry { n: 5, channels: [128, 16], size: [6, 5], ..TWO_ROWS },
+    Geometry { n: 4, channels: [16, 8], size: [12, 11], stride: [2, 2], transposed: Some([1, 0]), ..TWO_ROWS },
+];
+
 /// How many of these are tried on a GPU too, whose compiler takes long for sums of so many terms as the others have.
 const DIRECTED_ON_GPU: usize = 4;
 
@@ -265,6 +285,28 @@ fn devices_agree() {
             let is_close = expected.iter().zip(found).all(|(a, b)| (a - b).abs() <= 1e-5 * largest);
             assert!(is_close, "{number}, output {place}: {geometry:?}");
         }
+    }
+}
+
+#[test]
+fn devices_agree_on_channels_in_fours() {
+    let Some(gpu) = gpu() else { return };
+    let (mut random, cpu) = (Random(15), Device::cpu());
+    let mut in_fours = 0;
+    for geometry in IN_FOURS {
+        let graph = Graph::new();
+        let outputs = &geometry.build(&graph, DType::F32)[..3];
+        let given = geometry.given(&graph, &mut random);
+        // Sums are exact in f32, so order decides nothing.
+        assert_eq!(numbers(&graph, outputs, &given, &gpu), numbers(&graph, outputs, &given, &cpu), "{geometry:?}");
+        for output in outputs {
+            let plan = Session::evaluate(&graph, &[*output], &gpu).expect("a plan").plan().to_string();
+            in_fours += usize::from(plan.lines().any(|line| line.contains("pad: ") && line.ends_with(", 4]")));
+        }
+    }
+    let is_software = gpu.adapter().is_some_and(|adapter| adapter.kind == AdapterKind::Software);
+    if is_software && std::env::var_os("ARENAGRAD_ADAPTER_CLASS").is_none() {
+        assert!(in_fours >= IN_FOURS.len(), "{in_fours} copies have fours");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Convolutions as what a plan computes: padding, views that slide, and one matrix product, or a fold where a product would have
-//! single rows and what runs the plan does not compute those by windows ([`Depthwise`]).
+//! single rows and what runs the plan does not compute those by windows ([`Depthwise`]). Where it reads vectors of a buffer much faster than
+//! single elements, channels stand side by side in fours, four depths of the product ([`ChannelOrder`]).
 //!
 //! No column matrix is ever stored: a product reads windows where they stand. Zeros between the elements of an input, which are there in
 //! the gradient of a strided convolution by its input, are not multiplied where that costs: [`spread`] makes dense convolutions of
@@ -16,8 +17,8 @@ use crate::error::GraphError;
 use crate::node::NodeId;
 use crate::op::{Arrangement, BinaryFunction, ConvolutionAxis, Extents, Op, ReduceFunction, Windows};
 use crate::ops::convolution::LEADING;
-use crate::passes::Depthwise;
 use crate::passes::rebuild::Rebuild;
+use crate::passes::{ChannelOrder, Depthwise};
 use crate::shape::{AxisSet, Shape};
 use build::Build;
 
@@ -31,6 +32,9 @@ const LONG_SUM: usize = 1024;
 
 /// The length of sums up to which a fold writes them out, term by term.
 const SHORT_SUM: usize = 128;
+
+/// From how many products on a convolution takes longer than to turn its weights.
+const MANY_PRODUCTS: usize = 1 << 20;
 
 /// The node that computes a convolution.
 pub(super) fn lower(
@@ -76,7 +80,8 @@ impl Build<'_> {
     /// A convolution of an input whose elements are neighbours.
     fn dense(&mut self, input: NodeId, weight: NodeId, axes: &[ConvolutionAxis]) -> Result<NodeId, GraphError> {
         let (w, rank) = (self.shape(weight), axes.len());
-        let mut padded = input;
+        let in_fours = self.pays_in_fours(input, weight, axes);
+        let mut padded = if in_fours { self.in_fours(input)? } else { input };
         for (place, axis) in axes.iter().enumerate() {
             let kernel = w[LEADING + place];
             let reach = (axis.extent - 1) * axis.stride + (kernel - 1) * axis.dilation + 1;
@@ -93,22 +98,28 @@ impl Build<'_> {
             })),
         )?;
         let windowed = self.shape(windows);
-        let [n, g, c] = [windowed[0], windowed[1], windowed[2]];
+        let [n, g, c] = [windowed[0], windowed[1], w[2]];
         let o = w[1];
         let results: usize = axes.iter().map(|axis| axis.extent).product();
         let taps: usize = w[LEADING..].iter().product();
         let result: Shape = [n, g, o].into_iter().chain(axes.iter().map(|axis| axis.extent)).collect();
-        if g > 1 && c == 1 && o == 1 && self.graph.rewrites.depthwise == Depthwise::Sums {
+        if g > 1 && c == 1 && o == 1 && self.graph.rewrites.convolutions.depthwise == Depthwise::Sums {
             return self.folded(windows, weight, &result, rank);
         }
         let depth = c * taps;
-        let flat_weight = self.reshape(weight, &Shape::from([g, o, depth]))?;
+        let flat_weight = if in_fours { self.in_fours(weight)? } else { weight };
+        let flat_weight = self.reshape(flat_weight, &Shape::from([g, o, depth]))?;
         let outputs = spatial.clone();
-        let within = LEADING + rank..LEADING + 2 * rank;
+        let behind = LEADING + rank;
+        let along_depth: Extents = if in_fours {
+            [2].into_iter().chain(behind + 1..behind + 1 + rank).chain([behind]).collect()
+        } else {
+            [2].into_iter().chain(behind..behind + rank).collect()
+        };
         if n > 1 && results < FEW_RESULTS {
             if depth >= LONG_SUM {
                 // [g, n results, depth] x [g, depth, o].
-                let order = [1, 0].into_iter().chain(outputs).chain([2]).chain(within).collect();
+                let order = [1, 0].into_iter().chain(outputs).chain(along_depth).collect();
                 let rows = self.permute(windows, order)?;
                 let rows = self.reshape(rows, &Shape::from([g, n * results, depth]))?;
                 let product = self.product(rows, flat_weight, true)?;
@@ -118,7 +129,7 @@ impl Build<'_> {
                 return self.permute(product, order);
             }
             // [g, o, depth] x [g, depth, n results].
-            let order = [1, 2].into_iter().chain(within).chain([0]).chain(outputs).collect();
+            let order = [1].into_iter().chain(along_depth).chain([0]).chain(outputs).collect();
             let columns = self.permute(windows, order)?;
             let columns = self.reshape(columns, &Shape::from([g, depth, n * results]))?;
             let product = self.product(flat_weight, columns, false)?;
@@ -127,10 +138,32 @@ impl Build<'_> {
             return self.permute(product, [2, 0, 1].into_iter().chain(spatial).collect());
         }
         // [g, o, depth] x [n, g, depth, results].
-        let columns = self.permute(windows, [0, 1, 2].into_iter().chain(within).chain(outputs).collect())?;
+        let columns = self.permute(windows, [0, 1].into_iter().chain(along_depth).chain(outputs).collect())?;
         let columns = self.reshape(columns, &Shape::from([n, g, depth, results]))?;
         let product = self.product(flat_weight, columns, false)?;
         self.reshape(product, &result)
+    }
+
+    /// Whether a convolution reads a copy of its input whose channels stand side by side in fours: it makes a copy anyway, of a padded input.
+    fn pays_in_fours(&self, input: NodeId, weight: NodeId, axes: &[ConvolutionAxis]) -> bool {
+        let (x, w) = (self.shape(input), self.shape(weight));
+        let is_padded = axes.iter().enumerate().any(|(place, axis)| {
+            let reach = (axis.extent - 1) * axis.stride + (w[LEADING + place] - 1) * axis.dilation + 1;
+            axis.low != 0 || reach != x[LEADING + place]
+        });
+        let results = axes.iter().map(|axis| axis.extent).fold(x[0], usize::saturating_mul);
+        let products = results.saturating_mul(w.elements());
+        let is_wanted = self.graph.rewrites.convolutions.channels == ChannelOrder::Fours;
+        is_wanted && is_padded && x[2].is_multiple_of(4) && products >= MANY_PRODUCTS
+    }
+
+    /// `[a, b, c, spatial..]` as `[a, b, c / 4, spatial.., 4]`.
+    fn in_fours(&mut self, operand: NodeId) -> Result<NodeId, GraphError> {
+        let shape = self.shape(operand);
+        let split: Shape =
+            [shape[0], shape[1], shape[2] / 4, 4].into_iter().chain(shape[LEADING..].iter().copied()).collect();
+        let split = self.reshape(operand, &split)?;
+        self.permute(split, (0..LEADING).chain(LEADING + 1..=shape.rank()).chain([LEADING]).collect())
     }
 
     /// A convolution of single channels and features, which as a product would have single rows: a sum of elementwise products.

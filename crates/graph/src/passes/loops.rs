@@ -26,7 +26,7 @@ use crate::error::GraphError;
 use crate::node::{Node, NodeId};
 use crate::op::{Arrangement, BinaryFunction, Elementwise, Indexing, Leaf, Op, ReduceFunction};
 use crate::passes::rebuild::Rebuild;
-use crate::passes::{Depthwise, Optimised, optimise_with};
+use crate::passes::{ConvolutionForms, Optimised, optimise_with};
 use crate::shape::{AxisSet, Shape};
 use absorb::absorb;
 use facts::{Facts, is_batched, is_heavy};
@@ -84,7 +84,7 @@ impl Loops {
                 Some(absorbed) => (&absorbed.body, &absorbed.operands, &absorbed.wanted),
                 None => (&**body, &operands, wanted),
             };
-            let split = Split::new(body, results, rebuild.rewrites.depthwise)?;
+            let split = Split::new(body, results, rebuild.rewrites.convolutions)?;
             self.built[number] = Some(split.build(&rebuild.graph, body, operands, results, node.origin)?);
         }
         let place = wanted.iter().position(|other| other == result);
@@ -138,7 +138,7 @@ enum TermKind {
 }
 
 impl Split {
-    fn new(body: &Body, wanted: &[ScanResult], depthwise: Depthwise) -> Result<Split, GraphError> {
+    fn new(body: &Body, wanted: &[ScanResult], convolutions: ConvolutionForms) -> Result<Split, GraphError> {
         let (graph, ids) = body.alone()?;
         let needed = body.needed(wanted);
         let mut outputs: Vec<NodeId> = ids[..body.inputs()].to_vec();
@@ -149,7 +149,7 @@ impl Split {
             ScanResult::Stacked(place) => Some(ids[*place as usize]),
         });
         outputs.extend(stacked);
-        let step = optimise_with(&graph, &outputs, depthwise)?;
+        let step = optimise_with(&graph, &outputs, convolutions)?;
         let mut found = step.outputs.iter().copied();
         let inputs: Vec<NodeId> = found.by_ref().take(body.inputs()).collect();
         let mut next = vec![None; body.carries()];

@@ -11,7 +11,7 @@ use crate::error::GraphError;
 use crate::node::{NodeId, Origin};
 use crate::op::{Arrangement, Assembly, Extents, Leaf, Op};
 use crate::ops::{self, Rule};
-use crate::passes::Depthwise;
+use crate::passes::ConvolutionForms;
 use crate::passes::cse::{self, Shared};
 use crate::passes::simplify;
 use crate::shape::Shape;
@@ -26,15 +26,15 @@ pub(super) struct Rewrites {
     pub(super) keep_derivatives: bool,
     /// Whether f32 becomes f64.
     pub(super) widen: bool,
-    /// What depthwise convolutions become, where convolutions do not stay.
-    pub(super) depthwise: Depthwise,
+    /// What convolutions become, where they do not stay.
+    pub(super) convolutions: ConvolutionForms,
 }
 
 impl Rewrites {
     /// Leaves out what is not needed, and nothing else.
     pub(super) fn none() -> Rewrites {
-        let depthwise = Depthwise::default();
-        Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false, depthwise }
+        let convolutions = ConvolutionForms::default();
+        Rewrites { simplify: None, share: false, keep_derivatives: true, widen: false, convolutions }
     }
 
     /// Simplifies besides.

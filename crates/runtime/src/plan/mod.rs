@@ -191,12 +191,12 @@ impl Plan {
         let exchanges = exchanges_of(graph, &wanted)?;
         let wanted = [wanted, exchanges].concat();
         let rounded = request.rounding.as_ref().map(|rounding| rounding.apply(graph, &wanted)).transpose()?;
-        let depthwise = request.target.depthwise;
+        let convolutions = request.target.convolutions;
         let optimised = match &rounded {
             Some(rounded) => {
-                passes::optimise_with(&rounded.graph, &rounded.outputs, depthwise)?.after(&rounded.sources)
+                passes::optimise_with(&rounded.graph, &rounded.outputs, convolutions)?.after(&rounded.sources)
             }
-            None => passes::optimise_with(graph, &wanted, depthwise)?,
+            None => passes::optimise_with(graph, &wanted, convolutions)?,
         };
         refuse_placeholders(&optimised.graph)?;
         let mut mapped = optimised.outputs.into_iter();

@@ -2,7 +2,7 @@
 //!
 //! It holds numbers and choices alone, so that a plan for any device can be made and read on any machine.
 
-use arenagrad_graph::passes::Depthwise;
+use arenagrad_graph::passes::{ChannelOrder, ConvolutionForms, Depthwise};
 
 use crate::plan::bytes::ElementBytes;
 
@@ -25,8 +25,8 @@ pub(crate) struct Target {
     pub(crate) gathers_channels: bool,
     /// Whether products pad their operands where they can.
     pub(crate) pads_operands: bool,
-    /// What depthwise convolutions are there.
-    pub(crate) depthwise: Depthwise,
+    /// What convolutions are there.
+    pub(crate) convolutions: ConvolutionForms,
 }
 
 impl Target {
@@ -36,7 +36,7 @@ impl Target {
         bindings: CPU_BINDINGS,
         gathers_channels: true,
         pads_operands: true,
-        depthwise: Depthwise::Products,
+        convolutions: ConvolutionForms::new(Depthwise::Products, ChannelOrder::Apart),
     };
 
     /// Any adapter.
@@ -46,8 +46,13 @@ impl Target {
         bindings: GPU_BINDINGS,
         gathers_channels: false,
         pads_operands: false,
-        depthwise: Depthwise::Sums,
+        convolutions: ConvolutionForms::new(Depthwise::Sums, ChannelOrder::Apart),
     };
+
+    /// An adapter that is a processor: it loads lane by lane, a vector as fast as an element.
+    #[cfg(feature = "gpu")]
+    pub(crate) const SOFTWARE_ADAPTER: Target =
+        Target { convolutions: ConvolutionForms::new(Depthwise::Sums, ChannelOrder::Fours), ..Target::GPU };
 }
 
 /// A device that has no more than any other.
@@ -58,7 +63,7 @@ impl Default for Target {
             bindings: GPU_BINDINGS,
             gathers_channels: false,
             pads_operands: false,
-            depthwise: Depthwise::Sums,
+            convolutions: ConvolutionForms::new(Depthwise::Sums, ChannelOrder::Apart),
         }
     }
 }

@@ -33,7 +33,7 @@ fn check_for(target: Target, name: &str, build: impl for<'g> Fn(&'g Graph) -> Wa
     let Wanted { outputs, updates } = build(&graph);
     let outputs: Vec<NodeId> = outputs.iter().map(|output| output.id().unwrap()).collect();
     let wanted: Vec<NodeId> = outputs.iter().chain(updates.iter().map(|(_, next)| next)).copied().collect();
-    let optimised = passes::optimise_with(&graph, &wanted, target.depthwise).unwrap();
+    let optimised = passes::optimise_with(&graph, &wanted, target.convolutions).unwrap();
     let (of_outputs, of_updates) = optimised.outputs.split_at(outputs.len());
     let next_values: Vec<(u32, NodeId)> =
         updates.iter().map(|(declaration, _)| *declaration).zip(of_updates.iter().copied()).collect();
@@ -200,6 +200,16 @@ fn depthwise_convolutions_are_products_of_single_rows() {
     check_for(Target::CPU, "depthwise", |g| {
         let (x, w) = (g.input("x", [4, 6, 8, 8]), parameter(g, "w", [6, 1, 3, 3]));
         let y = x.conv2d(w, None, &Convolution::new().padding(1).groups(6));
+        with_gradients(y.square().mean(..), [w])
+    });
+}
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_software_adapter_reads_four_channels_at_once() {
+    check_for(Target::SOFTWARE_ADAPTER, "channels_in_fours", |g| {
+        let (x, w) = (g.input("x", [4, 8, 16, 16]), parameter(g, "w", [16, 8, 3, 3]));
+        let y = x.conv2d(w, None, &Convolution::new().padding(1));
         with_gradients(y.square().mean(..), [w])
     });
 }
