@@ -1,5 +1,6 @@
 //! What methods of linear algebra say of operands that do not fit.
 
+use arenagrad_graph::nn::Linear;
 use arenagrad_graph::{DType, Graph, MatrixNorm};
 
 use crate::told::says;
@@ -134,4 +135,18 @@ fn multi_dot_multiplies_where_it_is_cheapest() {
     assert_eq!(product.shape().unwrap().dims(), [10]);
     let text = g.display(&[product]).to_string();
     assert!(text.contains("f32[100, 1]") && !text.contains("f32[10, 5]"), "{text}");
+}
+
+/// Operands are named with the shapes that are multiplied, whose extents do differ: a weight `[out, in]` transposed.
+#[test]
+fn transposed_operands_are_named_as_they_are_multiplied() {
+    let g = Graph::new();
+    let (x, weight) = (g.input("x", [2, 3, 8]), g.input("weight", [8, 3]));
+    let _ = Linear::new("l", 3, 8).apply(x);
+    says(&g, "Linear: inner dimensions differ: lhs \"x\" is [2, 3, 8], rhs \"l.weight\" transposed is [3, 8] (8 != 3)");
+    let _ = x.matmul_with(weight, false, true);
+    says(
+        &g,
+        "matmul_with: inner dimensions differ: lhs \"x\" is [2, 3, 8], rhs \"weight\" transposed is [3, 8] (8 != 3)",
+    );
 }

@@ -222,7 +222,7 @@ fn recurrent_layers_that_cannot_be() {
     let _ = one.rnn_cell(x, ih, hh, None);
     says("rnn_cell: \"x\" of shape [7, 2, 3] has rank 3, but rank 2 is needed");
     let _ = x.gru(h, hh, hh, None);
-    says("gru: inner dimensions differ: lhs \"x\" is [7, 2, 3], rhs \"hh\" is [12, 4] (3 != 4)");
+    says("gru: inner dimensions differ: lhs \"x\" is [7, 2, 3], rhs \"hh\" transposed is [4, 12] (3 != 4)");
     let (states, last) = x.gru(h, ih, hh, Some([bias, bias]));
     assert_eq!((states.shape().unwrap().dims(), last.shape().unwrap().dims()), (&[7, 2, 4][..], &[2, 4][..]));
 }

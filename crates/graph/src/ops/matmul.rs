@@ -37,16 +37,16 @@ pub(crate) fn infer(
     let (a, b) = (&rule.node(lhs).shape, &rule.node(rhs).shape);
     let (m, k) = matrix(a, transpose_lhs);
     let (inner, n) = matrix(b, transpose_rhs);
-    let disagree = |which, left, right| GraphError::MatMul {
-        origin: rule.origin,
-        op: rule.op,
-        which,
-        lhs: rule.describe(lhs),
-        lhs_shape: a.clone(),
-        rhs: rule.describe(rhs),
-        rhs_shape: b.clone(),
-        left,
-        right,
+    // As they are multiplied: a weight `[out, in]` as [in, out].
+    let multiplied = |operand: NodeId, shape: &Shape, (rows, columns): (usize, usize), is_transposed: bool| {
+        let described = rule.describe(operand);
+        let shape = batch_shape(shape).iter().copied().chain([rows, columns]).collect();
+        (if is_transposed { format!("{described} transposed") } else { described }, shape)
+    };
+    let disagree = |which, left, right| {
+        let (lhs, lhs_shape) = multiplied(lhs, a, (m, k), transpose_lhs);
+        let (rhs, rhs_shape) = multiplied(rhs, b, (inner, n), transpose_rhs);
+        GraphError::MatMul { origin: rule.origin, op: rule.op, which, lhs, lhs_shape, rhs, rhs_shape, left, right }
     };
     if k != inner {
         return Err(disagree(MatMulAxis::Inner, k, inner));
