@@ -65,7 +65,7 @@ impl Graph {
     }
 
     /// The parameters that are trained, with their names, in the order in which they were declared: what a gradient may be asked for, or
-    /// [`Graph::with_values`] given. In the graph of a tape layers
+    /// [`Graph::with_values`] given. Within that it is these all the same, and not the values that were given. In the graph of a tape layers
     /// declare none.
     ///
     /// ```

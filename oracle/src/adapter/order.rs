@@ -55,8 +55,8 @@ pub(super) fn find(name: &str) -> Option<Operator> {
             call.same_dtype()?;
             reduce(call, call.arithmetic_operand("input")?, Expr::prod, Expr::prod_keepdims)
         }),
-        "any" => Operator::new(REDUCTION, |call| reduce(call, call.tensor("input")?, Expr::any, Expr::any_keepdims)),
-        "all" => Operator::new(REDUCTION, |call| reduce(call, call.tensor("input")?, Expr::all, Expr::all_keepdims)),
+        "any" => Operator::new(REDUCTION, |call| quantify(call, Expr::any, Expr::any_keepdims)),
+        "all" => Operator::new(REDUCTION, |call| quantify(call, Expr::all, Expr::all_keepdims)),
         "count_nonzero" => Operator::new(&["input", "dim"], |call| {
             let input = call.tensor("input")?;
             let axes = call.axes("dim", input.shape()?.rank())?;
@@ -196,6 +196,19 @@ fn reduce<'g>(
 ) -> Result<Expr<'g>, Refusal> {
     let axes = call.axes("dim", input.shape()?.rank())?;
     Ok(if call.boolean_or("keepdim", false)? { keeping(input, axes) } else { dropping(input, axes) })
+}
+
+/// A quantifier over the axes in `dim`. An empty list means none of them, where other reductions take it for all.
+fn quantify<'g>(
+    call: &Call<'_, 'g>,
+    dropping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
+    keeping: impl FnOnce(Expr<'g>, Vec<usize>) -> Expr<'g>,
+) -> Result<Expr<'g>, Refusal> {
+    let input = call.tensor("input")?;
+    if call.get("dim").is_some() && call.integers("dim")?.is_empty() {
+        return Ok(input.cast(DType::Bool));
+    }
+    reduce(call, input, dropping, keeping)
 }
 
 /// An index over the axis in `dim`, or over all.

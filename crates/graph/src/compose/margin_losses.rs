@@ -90,7 +90,9 @@ impl<'g> Expr<'g> {
             let (operand, expected) = (self.describe(), "rank 1 or 2".to_owned());
             return self.fail(GraphError::Rank { origin, op, operand, shape, rank, expected });
         }
-        let square = |x: Expr<'g>| x.graph().at(origin, || x.square().sum([-1]) + 1e-12);
+        // PyTorch's number is an f32, in f64 too: between vectors of zeros the gradient shows it.
+        let least = f64::from(1e-12f32);
+        let square = |x: Expr<'g>| x.graph().at(origin, || x.square().sum([-1]) + least);
         let cosine = (self * other).sum([-1]) / (square(self) * square(other)).sqrt();
         if cosine.shape_shared_with(target, op).is_none() {
             return poisoned;

@@ -80,4 +80,7 @@ operators! {
     "F.binary_cross_entropy" (g, p = float(&[4, 3], 0.1, 0.9), y = float(&[4, 3], 0.1, 0.9)) => p.binary_cross_entropy(y, Reduction::Mean);
     "F.binary_cross_entropy_with_logits" (g, x = float(&[4, 3], -2.0, 2.0), y = float(&[4, 3], 0.1, 0.9)) =>
         x.binary_cross_entropy_with_logits(y, Reduction::Mean);
+    "F.binary_cross_entropy_with_logits(weight=w, pos_weight=p)"
+        (g, x = float(&[4, 3], -2.0, 2.0), y = float(&[4, 3], 0.1, 0.9), w = float(&[4, 1], 0.5, 2.0), p = float(&[3], 0.5, 2.0)) =>
+        x.binary_cross_entropy_with_logits_weighted(y, Some(w), Some(p), Reduction::Mean);
 }
